@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV := .venv
+DEVICE := .venv-device
+PACKAGES := $(wildcard export/*.py runtime/*.py trainer/*.py)
+
+.PHONY: help demo test test-all check
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/installed $(DEVICE)/installed  ## train, export, then classify where there is no torch
+	$(VENV)/bin/kit train --data digits --batch-size 32
+	$(VENV)/bin/kit export runs/digits --format onnx --format torchscript
+	$(VENV)/bin/python examples/sample_image.py digits 0 runs/digits/sample
+	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.npy
+	@$(MAKE) --no-print-directory $(DEVICE)/with-image
+	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.png
+
+test: $(VENV)/installed  ## run the everyday suite
+	$(VENV)/bin/python -m pytest
+
+test-all: $(VENV)/installed  ## run the whole suite, with what takes longer
+	$(VENV)/bin/python -m pytest -m ""
+
+check: $(VENV)/installed  ## lint, and check the types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+$(VENV)/installed: pyproject.toml
+	@echo "Making $(VENV): torch and the rest, some 6 GB and a few minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(DEVICE)/installed: pyproject.toml kit.py $(PACKAGES)
+	@echo "Making $(DEVICE): the plain install, as on a device: numpy, onnxruntime and click."
+	$(PYTHON) -m venv $(DEVICE)
+	$(DEVICE)/bin/python -m pip install --quiet --disable-pip-version-check .
+	@touch $@
+
+$(DEVICE)/with-image: $(DEVICE)/installed
+	@echo "Adding Pillow to $(DEVICE), to decode image files."
+	$(DEVICE)/bin/python -m pip install --quiet --disable-pip-version-check '.[image]'
+	@touch $@

@@ -1,0 +1,63 @@
+"""The command line: a table of commands, each loaded only when it is called."""
+
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+COMMANDS = {
+    "train": ("trainer.cli:train", "Fit softmax regression to images."),
+    "export": ("export.cli:export", "Turn a checkpoint into artefacts, each checked before it exists."),
+    "classify": ("runtime.cli:classify", "Classify images with an artefact; needs no torch."),
+}
+
+
+class Commands(click.Group):
+    """The commands of the table above; their errors become one line and exit status 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name the commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, purpose) for name, (_, purpose) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error that a user can cause ends in one line, any other is a bug and shows itself."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException:
+            raise
+        except Exception as error:
+            from runtime.errors import KitError
+
+            if not isinstance(error, KitError):
+                raise
+            fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """Say what went wrong, in one line, and exit with status 1."""
+    click.echo(f"kit: {' '.join(message.split())}", err=True)
+    sys.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="softmax-kit", prog_name="kit")
+def main() -> None:
+    """Train a small image classifier, export it to one self-contained file, run it without torch."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Run an exported classifier with numpy and onnxruntime alone.
+
+```python
+import runtime
+
+prediction = runtime.classify("shirt.png", model="model.onnx")
+prediction.label, prediction.probability, prediction.index
+```
+"""
+
+from .classifier import Classifier, Prediction, classify, load
+from .errors import ArtefactError, InputError, KitError, MissingExtraError, SelfTestError
+
+__all__ = [
+    "ArtefactError",
+    "Classifier",
+    "InputError",
+    "KitError",
+    "MissingExtraError",
+    "Prediction",
+    "SelfTestError",
+    "classify",
+    "load",
+]

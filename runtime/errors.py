@@ -1,0 +1,47 @@
+"""The errors that softmax-kit raises, under one root.
+
+    KitError
+    ├── ArtefactError       the exported file: missing, damaged, foreign, too new
+    ├── InputError          the image: wrong type, shape, or bytes that are no image
+    ├── SelfTestError       the golden examples come out otherwise on this device
+    └── MissingExtraError   an optional dependency is not installed (an ImportError too)
+
+The trainer's and the exporter's errors hang under KitError as well, so one `except` serves a whole script.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class KitError(Exception):
+    """Root of every error that a user can cause; the message says what was expected, found, and what to do."""
+
+
+class ArtefactError(KitError):
+    """The file is not an artefact that this runtime can run."""
+
+
+class InputError(KitError):
+    """The image is not something that the artefact can classify."""
+
+
+class SelfTestError(KitError):
+    """The artefact gives other answers here than where it was made."""
+
+
+class MissingExtraError(KitError, ImportError):
+    """An optional dependency is not installed."""
+
+
+@contextmanager
+def needs_extra(extra: str, purpose: str) -> Iterator[None]:
+    """Turn a failed import inside the block into the command that installs what is missing.
+
+    Raises MissingExtraError, for modules that are not there at all; an import that fails otherwise passes through.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{purpose} needs {error.name}, which is not installed: pip install 'softmax-kit[{extra}]'", name=error.name
+        ) from error

@@ -1,0 +1,169 @@
+"""The image contract: what an image must become before the model sees it.
+
+This is the only place where images are decoded, converted and resized, for the trainer as for the runtime, so that
+both see the same pixels. Pillow is imported only by the functions that decode or convert.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError, needs_extra
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Pixels: TypeAlias = NDArray[np.uint8]
+ImageLike: TypeAlias = "Pixels | Image.Image | str | os.PathLike[str] | bytes"
+
+CHANNELS = {"L": 1, "RGB": 3}
+FITS = ("stretch",)
+FILTERS = ("bilinear",)
+MAX_SIDE = 16384
+MAX_FILE_BYTES = 64 * 2**20
+MAX_PIXELS = 64 * 10**6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageContract:
+    """How any image becomes the model's input.
+
+    height, width: pixels, 1 to 16,384. color: "L" (greyscale, one channel) or "RGB". fit: "stretch" brings an image of
+    another size to height × width without keeping its aspect ratio. filter: "bilinear", Pillow's, which averages over
+    the area when it shrinks. Transparent pixels are laid on white; 16-bit images keep their upper 8 bits.
+    Raises InputError.
+    """
+
+    height: int
+    width: int
+    color: str = "L"
+    fit: str = "stretch"
+    filter: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        for side in (self.height, self.width):
+            if type(side) is not int or not 1 <= side <= MAX_SIDE:
+                raise InputError(f"expected an image side of 1 to {MAX_SIDE:,} pixels, found {side!r}")
+        for value, known in ((self.color, CHANNELS), (self.fit, FITS), (self.filter, FILTERS)):
+            if value not in known:
+                raise InputError(f"expected one of {', '.join(known)} in the image contract, found {value!r}")
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return CHANNELS[self.color]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+    def pixels(self, image: ImageLike) -> Pixels:
+        """Bring an image to the model's size and colour: uint8 [height, width, channels].
+
+        An array that has them already is used as it is, without a copy. Raises InputError.
+        """
+        if isinstance(image, np.ndarray):
+            array = _checked(image)
+            if array.shape == self.shape:
+                return array
+            image = _from_array(array)
+        elif isinstance(image, (str, os.PathLike, bytes, bytearray)):
+            image = _decode(image)
+        elif not _is_pillow(image):
+            raise InputError(
+                "expected a uint8 array, a Pillow image, a path or the bytes of an encoded image, "
+                f"found {type(image).__name__}"
+            )
+        return self._conform(image)
+
+    def _conform(self, image: Image.Image) -> Pixels:
+        from PIL import Image as pillow
+
+        converted = _flatten(image).convert(self.color)
+        if converted.size != (self.width, self.height):
+            converted = converted.resize((self.width, self.height), pillow.Resampling[self.filter.upper()])
+        return np.asarray(converted, dtype=np.uint8).reshape(self.shape)
+
+
+def _checked(array: NDArray[np.generic]) -> Pixels:
+    """uint8 [H, W] or [H, W, 1 or 3] → uint8 [H, W, C]."""
+    if array.dtype != np.uint8:
+        raise InputError(
+            f"expected uint8 pixels 0-255, got {array.dtype}: pass raw pixels, the model scales them itself"
+        )
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in CHANNELS.values() or 0 in array.shape:
+        raise InputError(f"expected [H, W], [H, W, 1] or [H, W, 3], got {list(array.shape)}")
+    return array  # type: ignore[return-value]
+
+
+def _is_pillow(image: object) -> bool:
+    return any(kind.__module__.startswith("PIL.") for kind in type(image).__mro__)
+
+
+def _from_array(array: Pixels) -> Image.Image:
+    with needs_extra("image", "bringing an image to the model's size or colour"):
+        from PIL import Image as pillow
+    return pillow.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
+    """Decode a file or its bytes; the orientation that a camera noted in EXIF is carried out."""
+    with needs_extra("image", "decoding an image file"):
+        from PIL import Image as pillow
+        from PIL import ImageOps, UnidentifiedImageError
+    data, name = (bytes(source), "these bytes") if isinstance(source, (bytes, bytearray)) else _read(Path(source))
+    try:
+        with pillow.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(
+                    f"{name}: expected at most {MAX_PIXELS:,} pixels, found {image.width} × {image.height}: "
+                    "shrink it first"
+                )
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: expected an image file (PNG, JPEG, …), found {_glimpse(data)}") from None
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
+        raise InputError(f"{name}: expected a whole image, found one that cannot be decoded ({error})") from None
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{path}: expected an image file that can be read, found: {reason}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
+    return data, str(path)
+
+
+def _glimpse(data: bytes) -> str:
+    return f"{len(data)} bytes that begin {data[:8]!r}" if data else "nothing (0 bytes)"
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Bring Pillow's other modes to 8 bits without alpha."""
+    from PIL import Image as pillow
+
+    if image.mode.startswith("I"):
+        return pillow.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise InputError("expected 8-bit or 16-bit pixels, got a floating-point image: save it as 8-bit first")
+    if not image.has_transparency_data:
+        return image
+    white = pillow.new("RGBA", image.size, (255, 255, 255, 255))
+    return pillow.alpha_composite(white, image.convert("RGBA"))

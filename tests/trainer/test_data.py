@@ -1,0 +1,162 @@
+"""Data sets: by name, from files in torchvision's layout, and from what is missing or damaged."""
+
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+
+from tests.interpreter import run_python
+from trainer import DataError, Dataset, Split, load_data
+
+RAW = Path("FashionMNIST") / "raw"
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def write_idx(folder: Path, images: int = 20, labels: int | None = None) -> None:
+    """Lay out a small data set as Fashion-MNIST's IDX files."""
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (images, 28, 28), np.uint8)
+    targets = np.arange(images if labels is None else labels, dtype=np.uint8) % 10
+    for half in ("train", "t10k"):
+        header = struct.pack(">HBBIII", 0, 8, 3, *pixels.shape)
+        (folder / f"{half}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
+        header = struct.pack(">HBBI", 0, 8, 1, len(targets))
+        (folder / f"{half}-labels-idx1-ubyte").write_bytes(header + targets.tobytes())
+
+
+def test_digits_are_scikit_learns_scaled_to_bytes(digits: Dataset) -> None:
+    source = sklearn.datasets.load_digits()
+    assert digits.labels == tuple("0123456789")
+    assert (len(digits.train), len(digits.test)) == (1437, 360)
+    assert digits.train.images.shape[1:] == (8, 8, 1)
+    found = torch.cat([digits.train.images, digits.test.images]).numpy().reshape(1797, -1)
+    expected = np.round(source.data / 16 * 255).astype(np.uint8)
+    assert sorted(map(bytes, found)) == sorted(map(bytes, expected))
+    assert np.bincount(digits.test.targets).tolist() == [36, 36, 35, 37, 36, 37, 36, 36, 35, 36]
+
+
+def test_the_test_split_of_digits_never_changes(digits: Dataset) -> None:
+    again = load_data("digits")
+    assert torch.equal(again.test.images, digits.test.images)
+    assert torch.equal(again.test.targets, digits.test.targets)
+
+
+def test_fashion_mnist_from_files(tmp_path: Path) -> None:
+    write_idx(tmp_path / RAW)
+    data = load_data("fashion-mnist", data_dir=tmp_path)
+    assert data.labels[:2] == ("T-shirt/top", "Trouser")
+    assert (data.train.images.shape, data.train.images.dtype) == ((20, 28, 28, 1), torch.uint8)
+    assert data.train.targets.tolist() == list(range(10)) * 2
+    assert data.contract.shape == (28, 28, 1)
+    expected = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    np.testing.assert_array_equal(data.test.images[..., 0].numpy(), expected)
+
+
+def test_the_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_idx(tmp_path / RAW)
+    monkeypatch.setenv("KIT_DATA_DIR", str(tmp_path))
+    assert len(load_data("fashion-mnist").train) == 20
+
+
+def test_the_real_fashion_mnist(fashion: Dataset) -> None:
+    assert (len(fashion.train), len(fashion.test)) == (60_000, 10_000)
+    assert torch.bincount(fashion.train.targets).tolist() == [6000] * 10
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every download fail at once, as on a machine with no network."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network here")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_files_that_are_missing_and_cannot_be_downloaded(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with pytest.raises(DataError) as caught:
+        load_data("fashion-mnist", data_dir=folder)
+    message = str(caught.value)
+    assert all(name in message for name in FILES)
+    assert str(folder / RAW) in message
+    assert "--data digits" in message
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("size", [0, 3, 100])
+def test_files_that_are_truncated(tmp_path: Path, name: str, size: int) -> None:
+    write_idx(tmp_path / RAW, images=200)
+    path = tmp_path / RAW / name
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(DataError, match="train-images-idx3-ubyte, train-labels-idx1-ubyte"):
+        load_data("fashion-mnist", data_dir=tmp_path)
+
+
+def test_labels_of_another_number(tmp_path: Path) -> None:
+    write_idx(tmp_path / RAW, labels=19)
+    with pytest.raises(
+        DataError, match=re.escape("training targets: expected int64 [20], one an image, found int64 [19]")
+    ):
+        load_data("fashion-mnist", data_dir=tmp_path)
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(DataError, match="expected one of fashion-mnist, kmnist, mnist, digits, found 'imagenet'"):
+        load_data("imagenet")
+
+
+def test_torch_and_torchvision_that_do_not_match() -> None:
+    code = """
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torchvision":
+            raise RuntimeError("operator torchvision::nms does not exist")
+sys.meta_path.insert(0, Broken())
+from trainer import DataError, load_data
+try:
+    load_data("fashion-mnist")
+except DataError as error:
+    print(error)
+"""
+    result = run_python(code)
+    assert "expected a matching pair of torch and torchvision" in result.stdout, result.stderr
+
+
+def split(images: object = (4, 3, 2, 1), targets: object = (0, 1, 0, 1)) -> Split:
+    return Split(
+        torch.zeros(images, dtype=torch.uint8) if isinstance(images, tuple) else images,  # type: ignore[arg-type]
+        torch.tensor(targets) if isinstance(targets, tuple) else targets,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (split(torch.zeros(4, 3, 2, 1)), split(), "own: training images: expected uint8 [N, H, W, 1] or [N, H, W, 3] "
+         "with none of them 0, found float32 [4, 3, 2, 1]"),
+        (split((4, 3, 2)), split(), "found uint8 [4, 3, 2]"),
+        (split((4, 3, 2, 4)), split(), "found uint8 [4, 3, 2, 4]"),
+        (split(), split((0, 3, 2, 1), ()), "own: test images: expected"),
+        (split(), split((5, 3, 2, 1)), "own: test targets: expected int64 [5], one an image, found int64 [4]"),
+        (split(targets=torch.zeros(4)), split(), "found float32 [4]"),
+        (split(targets=(0, 1, 2, 0)), split(), "expected 0 to 1, one of the labels, found 0 to 2"),
+        (split(targets=(0, -1, 1, 0)), split(), "expected 0 to 1, one of the labels, found -1 to 1"),
+        (split(), split((4, 2, 3, 1)), "expected test images of the training images' shape 3 × 2 × 1, found 2 × 3 × 1"),
+    ],
+)  # fmt: skip
+def test_data_that_is_not_fit_to_train_on(train: Split, test: Split, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        Dataset(name="own", labels=("a", "b"), train=train, test=test)
+
+
+@pytest.mark.parametrize("labels", [("a",), ("a", "a"), ("a", "")])
+def test_labels_that_are_not_different_names(labels: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match="own: expected at least 2 different, non-empty labels, found"):
+        Dataset(name="own", labels=labels, train=split(), test=split())

@@ -1,0 +1,164 @@
+"""The maths, against torch's own functions, autograd and optimiser, and scikit-learn's metrics."""
+
+from functools import partial
+
+import pytest
+import sklearn.metrics
+import torch
+from torch.nn import functional
+
+from trainer.softmax_regression import (
+    Accumulator,
+    Model,
+    accuracy,
+    cross_entropy,
+    cross_entropy_gradient,
+    evaluate,
+    initialise,
+    sgd,
+    softmax,
+    train_epoch,
+)
+
+# Two float32 roundings of values around 1; the functions below differ from torch's in the order of their sums.
+close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-6)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def logits() -> torch.Tensor:
+    return torch.randn(64, 7, generator=generator()) * 5
+
+
+@pytest.fixture
+def labels() -> torch.Tensor:
+    return torch.randint(0, 7, (64,), generator=generator(1))
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randint(0, 256, (64, 4, 3, 1), generator=generator(2), dtype=torch.uint8)
+
+
+@pytest.fixture
+def model() -> Model:
+    weights, bias = initialise(12, 7, generator(), std=0.5)
+    return Model(weights=weights, bias=bias, mean=torch.tensor([120.0]), std=torch.tensor([70.0]))
+
+
+def test_initialise_draws_small_normal_weights_and_zero_biases() -> None:
+    weights, bias = initialise(784, 10, generator())
+    assert weights.shape == (784, 10)
+    assert weights.dtype == bias.dtype == torch.float32
+    assert float(weights.mean()) == pytest.approx(0, abs=5 * 0.01 / 7840**0.5)
+    assert float(weights.std()) == pytest.approx(0.01, rel=0.05)
+    assert bias.tolist() == [0] * 10
+
+
+def test_softmax_is_torchs(logits: torch.Tensor) -> None:
+    close(softmax(logits), torch.softmax(logits, dim=1))
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e30, 3e38])
+def test_softmax_is_stable_for_any_finite_logits(scale: float) -> None:
+    extreme = torch.tensor([[scale, -scale, 0.0], [-scale, -scale, -scale]])
+    third = pytest.approx(1 / 3)
+    assert softmax(extreme).tolist() == [[1, 0, 0], [third, third, third]]
+
+
+def test_softmax_leaves_its_input_alone(logits: torch.Tensor) -> None:
+    before = logits.clone()
+    softmax(logits)
+    assert torch.equal(logits, before)
+
+
+def test_cross_entropy_is_torchs(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    close(cross_entropy(logits, labels), functional.cross_entropy(logits, labels))
+
+
+def test_cross_entropy_is_finite_where_the_probability_is_not_representable() -> None:
+    assert float(cross_entropy(torch.tensor([[1000.0, 0.0]]), torch.tensor([1]))) == 1000
+
+
+def test_gradient_is_autograds(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    variable = logits.clone().requires_grad_()
+    functional.cross_entropy(variable, labels).backward()
+    close(cross_entropy_gradient(softmax(logits), labels), variable.grad)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_steps_as_torchs_optimiser(momentum: float) -> None:
+    ours = [torch.randn(5, 3, generator=generator()), torch.randn(3, generator=generator(1))]
+    theirs = [torch.nn.Parameter(parameter.clone()) for parameter in ours]
+    groups = [{"params": [theirs[0]], "weight_decay": 0.01}, {"params": [theirs[1]], "weight_decay": 0.0}]
+    optimiser = torch.optim.SGD(groups, lr=0.1, momentum=momentum)
+    velocities = [torch.zeros_like(parameter) for parameter in ours]
+    for step in range(5):
+        gradients = [torch.randn(parameter.shape, generator=generator(step)) for parameter in ours]
+        for parameter, gradient in zip(theirs, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        optimiser.step()
+        sgd(ours, gradients, velocities, lr=0.1, momentum=momentum, weight_decay=(0.01, 0.0))
+    for mine, other in zip(ours, theirs, strict=True):
+        close(mine, other.data)
+
+
+def test_accumulator_sums_numbers_and_tensors() -> None:
+    sums = Accumulator(2)
+    sums.add(1.5, torch.tensor(2))
+    sums.add(torch.tensor(0.5), 3)
+    assert (sums[0], sums[1]) == (2.0, 5.0)
+    with pytest.raises(ValueError, match="shorter"):
+        sums.add(1)
+
+
+def test_accuracy_is_scikit_learns(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    expected = sklearn.metrics.accuracy_score(labels.numpy(), logits.argmax(dim=1).numpy())
+    assert float(accuracy(logits, labels)) == pytest.approx(expected)
+
+
+def test_features_are_the_normalised_pixels_in_row_order(model: Model, images: torch.Tensor) -> None:
+    expected = ((images.double() - 120) / 70).reshape(64, 12).float()
+    close(model.features(images), expected)
+
+
+def test_train_epoch_is_an_epoch_of_autograd_and_torchs_optimiser(
+    model: Model, images: torch.Tensor, labels: torch.Tensor
+) -> None:
+    batches = list(zip(images.split(10), labels.split(10), strict=True))
+    linear = torch.nn.Linear(12, 7)
+    linear.weight.data, linear.bias.data = model.weights.T.clone(), model.bias.clone()
+    optimiser = torch.optim.SGD(linear.parameters(), lr=0.1)
+    total_loss = total_correct = 0.0
+    for batch_images, batch_labels in batches:
+        outputs = linear((batch_images.float().flatten(1) - 120) / 70)
+        loss = functional.cross_entropy(outputs, batch_labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        total_loss += loss.item() * len(batch_labels)
+        total_correct += int((outputs.argmax(dim=1) == batch_labels).sum())
+
+    velocities = [torch.zeros_like(model.weights), torch.zeros_like(model.bias)]
+    found = train_epoch(model, batches, lambda p, g: sgd(p, g, velocities, lr=0.1))
+
+    assert found == pytest.approx((total_loss / 64, total_correct / 64), rel=1e-5)
+    torch.testing.assert_close(model.weights, linear.weight.data.T, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.bias, linear.bias.data, rtol=1e-4, atol=1e-5)
+
+
+def test_evaluate_is_scikit_learns_log_loss_and_accuracy(
+    model: Model, images: torch.Tensor, labels: torch.Tensor
+) -> None:
+    probabilities = model.probabilities(images).double().numpy()
+    loss = sklearn.metrics.log_loss(
+        labels.numpy(), probabilities / probabilities.sum(1, keepdims=True), labels=range(7)
+    )
+    share = sklearn.metrics.accuracy_score(labels.numpy(), probabilities.argmax(axis=1))
+    for size in (64, 10, 1):
+        assert evaluate(model, zip(images.split(size), labels.split(size), strict=True)) == pytest.approx(
+            (loss, share), rel=1e-5
+        )

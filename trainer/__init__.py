@@ -1,0 +1,65 @@
+"""Train softmax regression on images.
+
+```python
+from trainer import FitConfig, fit, load_data, save_checkpoint
+
+save_checkpoint(fit(load_data("digits"), FitConfig(epochs=20)).checkpoint, "model.safetensors")
+```
+
+Names are loaded when they are first used, so that reading a checkpoint needs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from runtime.errors import needs_extra
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from .data import Dataset, Split, load_data
+    from .errors import CheckpointError, ConfigError, DataError, TrainerError
+    from .softmax_regression import Model, evaluate
+    from .training import Fit, FitConfig, fit
+
+_HOMES = {
+    "Checkpoint": "checkpoint",
+    "CheckpointError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "Dataset": "data",
+    "Fit": "training",
+    "FitConfig": "training",
+    "Model": "softmax_regression",
+    "Split": "data",
+    "TrainerError": "errors",
+    "evaluate": "softmax_regression",
+    "fit": "training",
+    "load_checkpoint": "checkpoint",
+    "load_data": "data",
+    "save_checkpoint": "checkpoint",
+}
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "Fit",
+    "FitConfig",
+    "Model",
+    "Split",
+    "TrainerError",
+    "evaluate",
+    "fit",
+    "load_checkpoint",
+    "load_data",
+    "save_checkpoint",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with needs_extra("train", f"trainer.{name}"):
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)

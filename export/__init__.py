@@ -10,7 +10,7 @@ report.parity.max_difference, report.digest
 """
 
 from .errors import ExportError, ParityError
-from .exporting import FORMATS, ExportReport, export
+from .exporting import ExportReport, export
 from .parity import Parity
 
-__all__ = ["FORMATS", "ExportError", "ExportReport", "Parity", "ParityError", "export"]
+__all__ = ["ExportError", "ExportReport", "Parity", "ParityError", "export"]

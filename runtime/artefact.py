@@ -113,6 +113,9 @@ def from_json(document: Mapping[str, Any]) -> Metadata:
     statistics = _read(
         "pixel_statistics", document["pixel_statistics"], _statistics, "mean and std, a finite number a channel"
     )
+    _expect(
+        len(statistics.mean) == image.channels, PREFIX + "pixel_statistics", f"{image.channels} channels", statistics
+    )
     golden = _golden(document["golden"], image, len(labels))
     provenance = document["provenance"]
     _expect(isinstance(provenance, dict), PREFIX + "provenance", "an object", provenance)

@@ -131,6 +131,8 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
                 )
             image.load()
             return ImageOps.exif_transpose(image)
+    except pillow.DecompressionBombError:
+        raise InputError(f"{name}: expected at most {MAX_PIXELS:,} pixels, found more: shrink it first") from None
     except UnidentifiedImageError:
         raise InputError(f"{name}: expected an image file (PNG, JPEG, …), found {_glimpse(data)}") from None
     except InputError:

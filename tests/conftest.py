@@ -9,7 +9,8 @@ import torch
 from click.testing import CliRunner, Result
 
 import kit
-from export import FORMATS, export
+from export import export
+from export.exporting import FORMATS
 from tests.interpreter import Kit
 from trainer import Checkpoint, Dataset, Fit, FitConfig, Split, fit, load_data
 

@@ -1,8 +1,9 @@
 """Running the kit's code in this interpreter and in fresh ones."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from click.testing import Result
@@ -11,9 +12,13 @@ Kit = Callable[..., Result]
 
 
 def run_python(
-    code: str, *arguments: str | Path, cwd: Path | None = None, without: Sequence[str] = ()
+    code: str,
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    without: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter in which the modules `without` are not to be found."""
+    """Run code in a fresh interpreter that does not find the modules `without`; environment adds variables."""
     block = (
         "import sys\n"
         "class Absent:\n"
@@ -22,5 +27,6 @@ def run_python(
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
     )
+    variables = os.environ | (environment or {})
     command = [sys.executable, "-c", block + code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=variables, timeout=120, check=False)

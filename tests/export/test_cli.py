@@ -1,0 +1,90 @@
+"""`kit export`."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.interpreter import Kit
+from trainer import Checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def runs(run_kit: Kit, checkpoint: Checkpoint) -> Kit:
+    """Two runs in the current folder, of which `second` is the newer one."""
+    for age, name in enumerate(["second", "first"]):
+        path = Path("runs") / name / "model.safetensors"
+        save_checkpoint(checkpoint, path)
+        os.utime(path, (10_000 - age, 10_000 - age))
+    return run_kit
+
+
+def test_the_newest_run_and_every_format(runs: Kit) -> None:
+    result = runs("export", "--format", "onnx", "--format", "torchscript")
+    assert (result.exit_code, result.stderr) == (0, "exporting runs/second/model.safetensors\n")
+    header, *rows = result.stdout.splitlines()
+    assert header.split("  ")[0] == "format"
+    for row, (name, suffix) in zip(rows, [("onnx", "onnx"), ("torchscript", "pt")], strict=True):
+        path = Path(f"runs/second/model.{suffix}")
+        cells = row.split()
+        assert cells[:4] == [name, str(path), f"{path.stat().st_size:,}", "267"]
+        assert 0 < float(cells[4]) < 1e-5
+        assert cells[5] == "0"
+    assert sorted(path.name for path in Path("runs/second").iterdir()) == [
+        "model.onnx",
+        "model.pt",
+        "model.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("source", ["runs/first", "runs/first/model.safetensors"])
+def test_a_run_or_a_checkpoint(runs: Kit, source: str) -> None:
+    assert runs("export", source).exit_code == 0
+    assert Path("runs/first/model.onnx").exists()
+
+
+def test_output_is_a_file_or_a_folder(runs: Kit) -> None:
+    assert runs("export", "--output", "new/shoes.onnx").exit_code == 0
+    assert Path("new/shoes.onnx").exists()
+    assert runs("export", "--output", "new", "--format", "onnx", "--format", "torchscript").exit_code == 0
+    assert {path.name for path in Path("new").iterdir()} == {"shoes.onnx", "model.onnx", "model.pt"}
+
+
+def test_json_is_the_reports_and_nothing_else(runs: Kit) -> None:
+    (report,) = json.loads(runs("export", "--json").stdout)
+    path = Path("runs/second/model.onnx")
+    assert report["path"] == str(path)
+    assert report["size"] == path.stat().st_size
+    assert report["digest"].startswith("sha256:")
+    assert report["parity"]["label_flips"] == 0
+    assert report["tolerance"] == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["absent"], 1, "kit: absent: expected a checkpoint, found no such file: make one with `kit train`"),
+        (["folder"], 1, "kit: folder/model.safetensors: expected a checkpoint, found no such file"),
+        (["file"], 1, "kit: file: expected a checkpoint (model.safetensors), found a file that is none"),
+        (["--tolerance", "1e-15"], 1, "kit: expected probabilities within 1e-15 of the trained model's"),
+        (["--output", "file/below.onnx"], 1, "kit: file/below.onnx: expected a place to write to"),
+        (["--format", "tflite"], 2, "Invalid value for '--format'"),
+        (["--tolerance", "0"], 2, "Invalid value for '--tolerance'"),
+        (["--format", "onnx", "--format", "torchscript", "--output", "a.onnx"], 2, "with several formats --output is"),
+    ],
+)
+def test_what_cannot_be_done(runs: Kit, arguments: list[str], status: int, message: str) -> None:
+    Path("file").write_text("no checkpoint")
+    Path("folder").mkdir()
+    result = runs("export", *arguments)
+    assert result.exit_code == status
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert [path.name for path in Path("runs/second").iterdir()] == ["model.safetensors"]
+
+
+def test_no_run(run_kit: Kit) -> None:
+    result = run_kit("export")
+    assert result.exit_code == 1
+    assert result.stderr == "kit: expected a run under runs/, found none: `kit train` makes one, or name a checkpoint\n"

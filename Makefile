@@ -13,7 +13,7 @@ demo: $(VENV)/installed $(DEVICE)/installed  ## train, export, then classify whe
 	$(VENV)/bin/kit export runs/digits --format onnx --format torchscript
 	$(VENV)/bin/python examples/sample_image.py digits 0 runs/digits/sample
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.npy
-	@$(MAKE) --no-print-directory $(DEVICE)/with-image
+	@$(MAKE) --silent $(DEVICE)/with-image
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.png
 
 test: $(VENV)/installed  ## run the everyday suite

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def install(folder: Path, requirement: str) -> Path:
     venv.create(folder, with_pip=True)
-    command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", requirement]
+    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement]
     subprocess.run(command, check=True, timeout=600)
     return folder / "bin"
 

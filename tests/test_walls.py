@@ -82,7 +82,7 @@ def test_each_part_imports_only_what_the_design_allows() -> None:
             "numpy",
             "safetensors",
             "sklearn",
-            "tqdm",
+            "matplotlib", "tqdm",
             "runtime.image",
             "runtime.errors",
         },

@@ -16,10 +16,11 @@ from runtime.errors import needs_extra
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from .config import FitConfig
     from .data import Dataset, Split, load_data
     from .errors import CheckpointError, ConfigError, DataError, TrainerError
     from .softmax_regression import Model, evaluate
-    from .training import Fit, FitConfig, fit
+    from .training import Fit, fit
 
 _HOMES = {
     "Checkpoint": "checkpoint",
@@ -28,7 +29,7 @@ _HOMES = {
     "DataError": "errors",
     "Dataset": "data",
     "Fit": "training",
-    "FitConfig": "training",
+    "FitConfig": "config",
     "Model": "softmax_regression",
     "Split": "data",
     "TrainerError": "errors",

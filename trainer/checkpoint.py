@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from .files import write_atomic
 RUNS = Path("runs")
 FILE_NAME = "model.safetensors"
 ENTRY = "kit"
+STATE = "state."
 VERSION = 1
 
 
@@ -29,7 +30,8 @@ class Checkpoint:
 
     weights: float32 [D, K]. bias: float32 [K]. mean, std: float32 [C], of the training pixels, in units of 0-255.
     golden_images: uint8 [G, H, W, C], held-out images; golden_probabilities: float32 [G, K], the trained model's.
-    labels: K class names. provenance: JSON.
+    labels: K class names. provenance: JSON. progress, state: of an unfinished fit, JSON and tensors, what it needs to
+    go on; None and empty once it is finished.
     """
 
     weights: NDArray[np.float32]
@@ -41,6 +43,8 @@ class Checkpoint:
     labels: tuple[str, ...]
     image: ImageContract
     provenance: Mapping[str, Any]
+    progress: Mapping[str, Any] | None = None
+    state: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Write the checkpoint as safetensors: the same bytes for equal checkpoints."""
@@ -51,8 +55,11 @@ class Checkpoint:
             "labels": list(self.labels),
             "image": asdict(self.image),
             "provenance": dict(self.provenance),
+            "progress": self.progress,
         }
-        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _shapes(self.image, len(self.labels))}
+        tensors = {name: getattr(self, name) for name in _shapes(self.image, len(self.labels))}
+        tensors |= {STATE + name: array for name, array in self.state.items()}
+        tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         return bytes(save(tensors, {ENTRY: json.dumps(description, ensure_ascii=False, sort_keys=True)}))
 
     def digest(self) -> str:
@@ -107,7 +114,14 @@ def _checkpoint(description: str | None, tensors: dict[str, NDArray[Any]]) -> Ch
     if not (tensors["std"] > 0).all() or not 1 <= len(tensors["golden_images"]) == len(tensors["golden_probabilities"]):
         raise ValueError("std or golden examples out of range")
     fields = {name: tensors[name] for name in _shapes(image, len(labels))}
-    return Checkpoint(labels=labels, image=image, provenance=dict(document["provenance"]), **fields)
+    return Checkpoint(
+        labels=labels,
+        image=image,
+        provenance=dict(document["provenance"]),
+        progress=document["progress"] and dict(document["progress"]),
+        state={name.removeprefix(STATE): array for name, array in tensors.items() if name.startswith(STATE)},
+        **fields,
+    )
 
 
 def _shapes(image: ImageContract, classes: int) -> dict[str, tuple[type[np.generic], tuple[int | None, ...]]]:

@@ -1,15 +1,25 @@
 """`kit train`."""
 
 import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runtime.errors import needs_extra
 
+from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, SCHEDULES, FitConfig
+
 if TYPE_CHECKING:
-    from .training import Epoch, FitConfig
+    from .training import Epoch, Fit
+
+DEFAULTS = FitConfig()
+INTERRUPTED = 130
 
 
 @click.command()
@@ -17,67 +27,115 @@ if TYPE_CHECKING:
     "--data",
     default="fashion-mnist",
     show_default=True,
-    metavar="NAME",
-    help="fashion-mnist, kmnist, mnist, or digits (which needs no files).",
+    metavar="NAME|DIR",
+    help="fashion-mnist, mnist, kmnist, cifar10, digits (which needs no files), or a folder of images: "
+    "DIR/<class>/*, or DIR/train/<class>/* with DIR/test/<class>/*.",
 )
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     envvar="KIT_DATA_DIR",
     show_envvar=True,
-    help="Where the data set lies, or is downloaded to.  [default: data]",
+    help="Where torchvision's data sets lie, or are downloaded to.  [default: data]",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the run's files.  [default: runs/NAME]"
-)
-@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Passes over the images.")
-@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True, help="Images a step.")
-@click.option(
-    "--lr",
-    type=click.FloatRange(0, min_open=True),
-    default=0.03,
-    show_default=True,
-    help="Size of the first step; it falls to 0 along half a cosine.",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the run's files.  [default: runs/<data name>]",
 )
 @click.option(
-    "--momentum",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.9,
-    show_default=True,
-    help="Share of the last step that is taken again.",
+    "--image-size", type=click.IntRange(1, 4096), help="Side of the model's images.  [default: theirs, or 32]"
 )
-@click.option(
-    "--weight-decay", type=click.FloatRange(0), default=1e-4, show_default=True, help="λ of the penalty λ/2·‖W‖²."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the start and the order.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="auto takes CUDA, then MPS, then the CPU.",
-)
+@click.option("--color", type=click.Choice(["L", "RGB"]), help="Of the model's images.  [default: theirs, or RGB]")
+@click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
+              help="sgd for minibatches, lbfgs for the optimum.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the images.  [default: 10; lbfgs: at most 2000]")
+@click.option("--batch-size", type=click.IntRange(1), default=DEFAULTS.batch_size, show_default=True,
+              help="Images a step.")  # fmt: skip
+@click.option("--lr", type=click.FloatRange(0, min_open=True), default=DEFAULTS.lr, show_default=True,
+              help="Size of the first step.")  # fmt: skip
+@click.option("--schedule", type=click.Choice(SCHEDULES), default=DEFAULTS.schedule, show_default=True,
+              help="How the step size goes on: down to 0 along half a cosine, or the same.")  # fmt: skip
+@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=DEFAULTS.momentum, show_default=True,
+              help="Share of the last step that is taken again.")  # fmt: skip
+@click.option("--weight-decay", type=click.FloatRange(0), default=DEFAULTS.weight_decay, show_default=True,
+              help="λ of the penalty λ/2·‖W‖².")  # fmt: skip
+@click.option("--class-weights", type=click.Choice(CLASS_WEIGHTS), default=DEFAULTS.class_weights, show_default=True,
+              help="balanced: rare classes count as much as frequent ones.")  # fmt: skip
+@click.option("--val-fraction", type=click.FloatRange(0, 1, max_open=True), default=DEFAULTS.val_fraction,
+              show_default=True, help="Share of the training images to hold out, to stop early.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=DEFAULTS.seed, show_default=True,
+              help="Of the weights' start, the order of the images, and the splits.")  # fmt: skip
+@click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, show_default=True,
+              help="auto takes CUDA, then MPS, then the CPU.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on with the run in --out where it was interrupted.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Draw the pictures at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def train(data: str, data_dir: Path | None, out: Path | None, as_json: bool, **settings: Any) -> None:
-    """Fit softmax regression to images, and write a run's folder: model.safetensors, history.csv, report.json."""
-    with needs_extra("train", "kit train"):
-        from .checkpoint import RUNS
-        from .data import load_data
-        from .run import write_run
-        from .training import FitConfig, choose_device, fit
+def train(
+    data: str,
+    data_dir: Path | None,
+    out: Path | None,
+    image_size: int | None,
+    color: str | None,
+    resume: bool,
+    report: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Fit softmax regression to images and write a run's folder.
 
+    It holds the checkpoint model.safetensors, history.csv, report.json, MODEL_CARD.md and four pictures. The checkpoint
+    is replaced after each epoch. Ctrl-C ends the run after the present minibatch; --resume goes on from there and ends
+    with the same weights.
+    """
     config = FitConfig(**settings)
+    with needs_extra("train", "kit train"):
+        from .batches import choose_device
+        from .data import load_data
+        from .run import Run
+        from .training import fit
+
     device = choose_device(config.device)
-    dataset = load_data(data, data_dir=data_dir)
+    progress = Progress(config)
+    dataset = load_data(
+        data, data_dir=data_dir, image_size=image_size, color=color, seed=config.seed, progress=progress.decoding
+    )
+    run = Run(out or Path("runs") / dataset.name, dataset, pictures=report)
     height, width, channels = dataset.contract.shape
+    progress.say(
+        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, "
+        f"{height}×{width}×{channels}, {len(dataset.labels)} labels; on {device.type}"
+    )
+    unfinished = run.unfinished() if resume else None
+    if unfinished and unfinished.progress is None:
+        progress.say(f"{run.checkpoint_path} is finished already")
+    else:
+        done = len(unfinished.progress["history"]) if unfinished and unfinished.progress else 0
+        with progress.bar(len(dataset.train), done), interruptible() as stop:
+            fitted = fit(
+                dataset,
+                config,
+                on_epoch=progress.epoch,
+                on_batch=progress.batch,
+                on_checkpoint=run.save,
+                stop=stop,
+                resume=unfinished,
+            )
+        if not fitted.finished:
+            _interrupted(fitted, run.checkpoint_path)
+    _print(run.report(), as_json)
+
+
+def _interrupted(fitted: "Fit", path: Path) -> None:
     click.echo(
-        f"{data}: {len(dataset.train):,} training and {len(dataset.test):,} test images, {height}×{width}×{channels}, "
-        f"{len(dataset.labels)} labels; on {device.type}",
+        f"kit: interrupted in epoch {len(fitted.history) + 1}, saved {path}: "
+        "the same command with --resume goes on from there",
         err=True,
     )
-    with Progress(config, len(dataset.train)) as progress:
-        fitted = fit(dataset, config, on_epoch=progress.epoch, on_batch=progress.batch)
-    report = write_run(out or RUNS / data, fitted)
+    sys.exit(INTERRUPTED)
+
+
+def _print(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -85,20 +143,51 @@ def train(data: str, data_dir: Path | None, out: Path | None, as_json: bool, **s
         click.echo(f"wrote {report['checkpoint']}")
 
 
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C only be noted, for the fit to ask after; the second one interrupts at once."""
+    noted = False
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal noted
+        noted = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Progress:
-    """A bar on a terminal, a plain line for each epoch elsewhere; both on standard error."""
+    """Bars on a terminal, a plain line for each epoch elsewhere; all on standard error."""
 
-    def __init__(self, config: "FitConfig", images: int) -> None:
-        from tqdm import tqdm
+    def __init__(self, config: FitConfig) -> None:
+        self._epochs = config.last_epoch
+        self._bar: Any = None
 
-        self._epochs = config.epochs
-        self._bar = tqdm(total=config.epochs * images, unit=" images", unit_scale=True, disable=None, leave=False)
+    def say(self, text: str) -> None:
+        """Print a line."""
+        click.echo(text, err=True)
 
-    def __enter__(self) -> "Progress":
-        return self
+    def decoding(self, done: int, total: int) -> None:
+        """Show how many image files have been decoded."""
+        if self._bar is None:
+            self._bar = _bar(total, "decoding")
+        self._bar.update(done - self._bar.n)
+        if done == total:
+            self._bar.close()
+            self._bar = None
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+    @contextmanager
+    def bar(self, images: int, done: int) -> Iterator[None]:
+        """Show a bar over all epochs, of which some are done."""
+        self._bar = _bar(self._epochs * images, f"epoch {done + 1}/{self._epochs}", done * images)
+        try:
+            yield
+        finally:
+            self._bar.close()
 
     def batch(self, images: int) -> None:
         """Count a minibatch."""
@@ -107,10 +196,18 @@ class Progress:
     def epoch(self, epoch: "Epoch") -> None:
         """Show an epoch's figures."""
         self._bar.clear()
-        click.echo(
-            f"epoch {epoch.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
-            f"train loss {epoch.train_loss:.4f}  accuracy {epoch.train_accuracy:.4f}  "
-            f"test loss {epoch.test_loss:.4f}  accuracy {epoch.test_accuracy:.4f}  {epoch.seconds:.2f} s",
-            err=True,
-        )
+        figures = {"train": (epoch.train_loss, epoch.train_accuracy), "test": (epoch.test_loss, epoch.test_accuracy)}
+        if epoch.val_loss is not None and epoch.val_accuracy is not None:
+            figures["val"] = epoch.val_loss, epoch.val_accuracy
+        shown = "  ".join(f"{name} loss {loss:.4f}  accuracy {share:.4f}" for name, (loss, share) in figures.items())
+        self.say(f"epoch {epoch.epoch:>{len(str(self._epochs))}}/{self._epochs}  {shown}  {epoch.seconds:.2f} s")
+        self._bar.set_description(f"epoch {min(epoch.epoch + 1, self._epochs)}/{self._epochs}", refresh=False)
         self._bar.set_postfix(loss=f"{epoch.train_loss:.4f}", accuracy=f"{epoch.train_accuracy:.4f}")
+
+
+def _bar(total: int, description: str, initial: int = 0) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, desc=description, initial=initial, unit=" images", unit_scale=True, disable=None, leave=False
+    )

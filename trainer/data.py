@@ -3,12 +3,15 @@
 import contextlib
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from runtime.errors import needs_extra
@@ -16,9 +19,21 @@ from runtime.image import ImageContract
 
 from .errors import DataError
 
-TORCHVISION = {"fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "mnist": "MNIST"}
+IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+CIFAR_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
+TORCHVISION = {
+    "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw", IDX_FILES),
+    "mnist": ("MNIST", "MNIST/raw", IDX_FILES),
+    "kmnist": ("KMNIST", "KMNIST/raw", IDX_FILES),
+    "cifar10": ("CIFAR10", "cifar-10-batches-py", CIFAR_FILES),
+}
+NAMES = (*TORCHVISION, "digits")
+FOLDER_SIZE = 32
 DEFAULT_DATA_DIR = "data"
-DIGITS_TEST_SHARE = 0.2
+TEST_SHARE = 0.2
+
+
+Arrays: TypeAlias = "Tensor | NDArray[Any]"
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,21 @@ class Split:
 
     images: Tensor
     targets: Tensor
+
+    @classmethod
+    def of(cls, images: Arrays, targets: Arrays) -> "Split":
+        """Take arrays or tensors as they are at hand: uint8 images [N, H, W] or [N, H, W, C], any integer classes [N].
+
+        The images are not copied, so that they may be mapped from a file.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
+            images, targets = torch.as_tensor(images), torch.as_tensor(targets)
+        if targets.is_floating_point():
+            raise DataError(
+                f"expected integer classes, found {_dtype(targets)}: pass each image's class as a number from 0"
+            )
+        return cls(images[..., None] if images.ndim == 3 else images, targets.to(torch.int64))
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -59,20 +89,60 @@ class Dataset:
         return ImageContract(height=height, width=width, color="L" if channels == 1 else "RGB")
 
 
-def load_data(name: str = "fashion-mnist", *, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
-    """Load a data set by name: "fashion-mnist", "mnist" or "kmnist" through torchvision, or "digits".
+def load_data(
+    name: str | os.PathLike[str] = "fashion-mnist",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    image_size: int | None = None,
+    color: str | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Load a data set: "fashion-mnist", "mnist", "kmnist" or "cifar10" through torchvision, "digits", or a folder.
 
     data_dir: where torchvision's files lie, or are downloaded to; by default KIT_DATA_DIR from the environment, else
-    ./data. "digits" comes with scikit-learn and needs no folder. Raises DataError.
+    ./data. "digits" comes with scikit-learn and needs no files. image_size: side in pixels, and color: "L" or "RGB", to
+    bring the images to; by default as they are, of a folder's images 32 and "RGB". seed: of the split of a folder that
+    has no test images. progress: called with the images decoded and their number. Raises DataError.
     """
     if name in TORCHVISION:
-        return _torchvision(name, Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR))
+        root = Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR)
+        return _conform(_torchvision(str(name), root), image_size, color)
     if name == "digits":
-        return _digits()
-    raise DataError(f"expected one of {', '.join(NAMES)}, found {name!r}: pass one of these as --data")
+        return _conform(_digits(), image_size, color)
+    if not Path(name).is_dir():
+        raise DataError(f"expected one of {', '.join(NAMES)}, or a folder of images, found {str(name)!r}")
+    from .folder import load_folder
+
+    return load_folder(
+        Path(name), image_size=image_size or FOLDER_SIZE, color=color or "RGB", seed=seed, progress=progress
+    )
 
 
-NAMES = (*TORCHVISION, "digits")
+def as_dataset(data: Dataset | tuple[Arrays, Arrays], *, seed: int) -> Dataset:
+    """Make a data set of a pair of arrays, with a fifth of each class held out as the test split. Raises DataError."""
+    if isinstance(data, Dataset):
+        return data
+    split = Split.of(*data)
+    labels = tuple(str(target) for target in range(int(split.targets.max()) + 1 if len(split) else 0))
+    _check_split("arrays: training", split, len(labels))
+    train, test = hold_out(split, TEST_SHARE, seed=seed, name="arrays")
+    return Dataset(name="arrays", labels=labels, train=train, test=test)
+
+
+def hold_out(split: Split, share: float, *, seed: int, name: str) -> tuple[Split, Split]:
+    """Split at random, the same share (0-1) of each class into the second part. Raises DataError for too few images."""
+    with needs_extra("train", "splitting a data set"):
+        from sklearn.model_selection import train_test_split
+    targets = split.targets.numpy()
+    try:
+        parts = train_test_split(np.arange(len(split)), test_size=share, stratify=targets, random_state=seed % 2**32)
+    except ValueError as error:
+        raise DataError(
+            f"{name}: expected enough images of each class to hold out {share:g} of them ({error})"
+        ) from None
+    kept, held = (torch.from_numpy(np.sort(part)) for part in parts)
+    return tuple(Split(split.images.index_select(0, part), split.targets[part]) for part in (kept, held))  # type: ignore[return-value]
 
 
 def _torchvision(name: str, root: Path) -> Dataset:
@@ -84,9 +154,14 @@ def _torchvision(name: str, root: Path) -> Dataset:
                 f"expected a matching pair of torch and torchvision, found torch {torch.__version__} and a torchvision "
                 f"made for another ({error}): pip install --upgrade torch torchvision, or use --data digits"
             ) from None
-    factory = getattr(datasets, TORCHVISION[name])
+    factory = getattr(datasets, TORCHVISION[name][0])
     train, test = (_open(name, factory, root, train=train) for train in (True, False))
-    return Dataset(name=name, labels=tuple(train.classes), train=_split(train), test=_split(test))
+    return Dataset(
+        name=name,
+        labels=tuple(train.classes),
+        train=Split.of(train.data, train.targets),
+        test=Split.of(test.data, test.targets),
+    )
 
 
 def _open(name: str, factory: Any, root: Path, *, train: bool) -> Any:
@@ -98,22 +173,20 @@ def _open(name: str, factory: Any, root: Path, *, train: bool) -> Any:
             if "not found" not in str(error):
                 raise
         print(f"{name}: not in {root}, downloading it there", file=sys.stderr)
-        return _download(factory, root, train=train)
+        return _download(factory, root, root / TORCHVISION[name][1], train=train)
     except Exception as error:  # torchvision's readers raise whatever the damage leads them to
-        raw = root / TORCHVISION[name] / "raw"
-        files = ", ".join(Path(file).stem for file, _ in factory.resources)
+        _, folder, files = TORCHVISION[name]
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{name}: expected the files {files} whole in {raw}, and could neither read nor download them ({reason}): "
-            "copy them there, name their folder with --data-dir or KIT_DATA_DIR, or use --data digits, "
-            "which needs no files"
+            f"{name}: expected the files {', '.join(files)} whole in {root / folder}, and could neither read nor "
+            f"download them ({reason}): copy them there, name their folder with --data-dir or KIT_DATA_DIR, "
+            "or use --data digits, which needs no files"
         ) from None
 
 
-def _download(factory: Any, root: Path, *, train: bool) -> Any:
+def _download(factory: Any, root: Path, files: Path, *, train: bool) -> Any:
     """Let torchvision download; where it fails, remove the folders that it made and left empty."""
-    raw = root / factory.__name__ / "raw"
-    missing = [folder for folder in (raw, raw.parent, root) if not folder.exists()]
+    missing = [folder for folder in (files, files.parent, root) if not folder.exists()]
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return factory(root, train=train, download=True)
@@ -124,27 +197,29 @@ def _download(factory: Any, root: Path, *, train: bool) -> Any:
         raise
 
 
-def _split(dataset: Any) -> Split:
-    images, targets = torch.as_tensor(dataset.data), torch.as_tensor(dataset.targets, dtype=torch.int64)
-    return Split(images[..., None] if images.ndim == 3 else images, targets)
+def _conform(data: Dataset, image_size: int | None, color: str | None) -> Dataset:
+    """Bring the images to another size or colour, as the artefact will bring a user's."""
+    have = data.contract
+    contract = ImageContract(
+        height=image_size or have.height, width=image_size or have.width, color=color or have.color
+    )
+    if contract == have:
+        return data
+    train, test = (
+        Split.of(np.stack([contract.pixels(image) for image in half.images.numpy()]), half.targets)
+        for half in (data.train, data.test)
+    )
+    return Dataset(name=data.name, labels=data.labels, train=train, test=test)
 
 
 def _digits() -> Dataset:
     """scikit-learn's 1,797 handwritten digits, 8 × 8, a fifth of each class held out as the test split."""
     with needs_extra("train", "the data set digits"):
         from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
     digits = load_digits()
-    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    targets = digits.target.astype(np.int64)
-    halves = train_test_split(images, targets, test_size=DIGITS_TEST_SHARE, stratify=targets, random_state=0)
-    train_images, test_images, train_targets, test_targets = map(torch.from_numpy, halves)
-    return Dataset(
-        name="digits",
-        labels=tuple(str(label) for label in digits.target_names),
-        train=Split(train_images, train_targets),
-        test=Split(test_images, test_targets),
-    )
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    train, test = hold_out(Split.of(images, digits.target), TEST_SHARE, seed=0, name="digits")
+    return Dataset(name="digits", labels=tuple(str(label) for label in digits.target_names), train=train, test=test)
 
 
 def _check_split(name: str, split: Split, classes: int) -> None:
@@ -152,16 +227,20 @@ def _check_split(name: str, split: Split, classes: int) -> None:
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
         raise DataError(
             f"{name} images: expected uint8 [N, H, W, 1] or [N, H, W, 3] with none of them 0, "
-            f"found {str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+            f"found {_dtype(images)} {list(images.shape)}"
         )
     if targets.dtype != torch.int64 or targets.shape != images.shape[:1]:
         raise DataError(
             f"{name} targets: expected int64 [{len(images)}], one an image, "
-            f"found {str(targets.dtype).removeprefix('torch.')} {list(targets.shape)}"
+            f"found {_dtype(targets)} {list(targets.shape)}"
         )
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or high >= classes:
         raise DataError(f"{name} targets: expected 0 to {classes - 1}, one of the labels, found {low} to {high}")
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _shape(images: Tensor) -> str:

@@ -1,65 +1,43 @@
-"""Fitting: settings, the order of the minibatches, and the loop over epochs."""
+"""Fitting: settings, the loop over epochs, early stopping, and what is needed to go on after an interruption."""
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .batches import choose_device, minibatches, place
 from .checkpoint import Checkpoint
-from .data import Dataset, Split
+from .config import FitConfig
+from .data import Arrays, Dataset, Split, as_dataset, hold_out
 from .errors import ConfigError, TrainerError
-from .softmax_regression import Batches, Model, Updater, evaluate, initialise, sgd, train_epoch
+from .softmax_regression import Model, evaluate, initialise
+from .solvers import SOLVERS, Task
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 4096
+STATISTICS_BLOCK = 2**25
 GOLDEN_COUNT = 16
 GOLDEN_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """Settings of a fit.
-
-    epochs: passes over the training images, at least 1. batch_size: images a step, at least 1. lr: step size of the
-    first step, above 0; it falls to 0 along half a cosine. momentum: 0 to below 1. weight_decay: λ of the penalty
-    λ/2 · ‖W‖², at least 0. seed: of the weights' start and the order of the images. device: "auto" takes CUDA, then
-    MPS, then the CPU. Raises ConfigError.
-    """
-
-    epochs: int = 10
-    batch_size: int = 256
-    lr: float = 0.03
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    seed: int = 0
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        rules: list[tuple[str, bool, str]] = [
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("lr", 0 < self.lr < math.inf, "above 0"),
-            ("momentum", 0 <= self.momentum < 1, "0 to below 1"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
-            ("seed", 0 <= self.seed < 2**63, "0 to 2⁶³ - 1"),
-            ("device", self.device in DEVICES, f"one of {', '.join(DEVICES)}"),
-        ]
-        for name, holds, expected in rules:
-            if not holds:
-                raise ConfigError(f"{name}: expected {expected}, found {getattr(self, name)!r}")
-
-
-@dataclass(frozen=True)
 class Epoch:
-    """Figures of one epoch: loss in nats, accuracy 0-1. Those of training are taken while the weights still move."""
+    """Figures of one epoch: loss in nats, accuracy 0-1; those of validation are None without a validation split.
+
+    Training figures are taken while the weights still move, and weighted as class_weights says; the others are not.
+    """
 
     epoch: int
     train_loss: float
     train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
     test_loss: float
     test_accuracy: float
     seconds: float
@@ -67,56 +45,187 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fit:
-    """What `fit` returns: the model, on the CPU; a row for each epoch; and the checkpoint to save or export."""
+    """What `fit` returns: the model, on the CPU; a row for each epoch; and the checkpoint to save, export or resume.
+
+    finished: False where `stop` ended the fit before its time.
+    """
 
     model: Model
     history: tuple[Epoch, ...]
     checkpoint: Checkpoint
+    finished: bool
 
 
 def fit(
-    data: Dataset,
+    data: Dataset | tuple[Arrays, Arrays],
     config: FitConfig | None = None,
     *,
     on_epoch: Callable[[Epoch], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
+    on_checkpoint: Callable[[Fit], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    resume: Checkpoint | None = None,
 ) -> Fit:
     """Fit softmax regression to the training images.
 
-    on_epoch: called after each epoch. on_batch: called with the number of images of each minibatch. The same data,
-    settings and device give the same weights, bit for bit. Raises ConfigError, and TrainerError where the loss
-    becomes infinite.
+    data: a data set, or a pair of arrays: uint8 images [N, H, W] or [N, H, W, C], and integer classes [N], of which a
+    fifth is held out as the test split. on_epoch: called after each epoch. on_batch: called with the number of images
+    of each minibatch. on_checkpoint: called with the fit as it stands, after each epoch and when stopped. stop: asked
+    after each minibatch whether to end the fit there. resume: an unfinished fit's checkpoint to go on from.
+
+    The same data, settings and device give the same weights, bit for bit, whether interrupted or not. The test split
+    is evaluated after each epoch, and nothing depends on the figures. Raises ConfigError, DataError, and TrainerError
+    where the loss becomes infinite.
     """
     config = config or FitConfig()
-    device = choose_device(config.device)
-    generator = torch.Generator().manual_seed(config.seed)
-    model = start(data, generator).to(device)
-    train, test = (Split(half.images.to(device), half.targets.to(device)) for half in (data.train, data.test))
-    updater = _updater(model, config, steps=config.epochs * math.ceil(len(train) / config.batch_size))
-    history = []
-    for epoch in range(1, config.epochs + 1):
-        started = time.perf_counter()
-        order = torch.randperm(len(train), generator=generator).to(device)
-        batches = minibatches(train, config.batch_size, order)
-        train_loss, train_accuracy = train_epoch(model, _counted(batches, on_batch), updater)
-        if not math.isfinite(train_loss):
-            raise TrainerError(
-                f"expected a finite loss, found {train_loss} in epoch {epoch}: lower --lr, which was {config.lr:g}"
-            )
-        test_loss, test_accuracy = evaluate(model, minibatches(test, EVALUATION_BATCH))
-        seconds = time.perf_counter() - started
-        history.append(Epoch(epoch, train_loss, train_accuracy, test_loss, test_accuracy, seconds))
+    fitting = _Fitting(as_dataset(data, seed=config.seed), config, on_batch or _ignore, stop or _never)
+    if resume:
+        fitting.restore(resume)
+    while not fitting.finished and not (stop and stop()) and fitting.epoch():
         if on_epoch:
-            on_epoch(history[-1])
-    model = model.to("cpu")
-    return Fit(model, tuple(history), _checkpoint(model, data, replace(config, device=device.type), history[-1]))
+            on_epoch(fitting.history[-1])
+        if on_checkpoint and not fitting.finished:
+            on_checkpoint(fitting.result())
+    result = fitting.result()
+    if on_checkpoint:
+        on_checkpoint(result)
+    return result
 
 
-def start(data: Dataset, generator: torch.Generator) -> Model:
+class _Fitting:
+    """A fit under way."""
+
+    def __init__(
+        self, data: Dataset, config: FitConfig, on_batch: Callable[[int], None], stop: Callable[[], bool]
+    ) -> None:
+        self._device = choose_device(config.device)
+        self._data = data
+        self._config = dataclasses.replace(config, device=self._device.type, epochs=config.last_epoch)
+        train, self._validation = data.train, None
+        if config.val_fraction:
+            train, self._validation = hold_out(data.train, config.val_fraction, seed=config.seed, name=data.name)
+        self._test = place(data.test, self._device)
+        self._model = start(train, len(data.labels), config.seed).to(self._device)
+        self._best: dict[str, Tensor] = {}
+        self._solver = SOLVERS[config.solver](
+            Task(
+                model=self._model,
+                train=place(train, self._device),
+                class_weights=CLASS_WEIGHTS[config.class_weights](train, len(data.labels), self._device),
+                device=self._device,
+                config=config,
+                on_batch=on_batch,
+                stop=stop,
+            )
+        )
+        self.history: list[Epoch] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, the optimum is reached, or validation says to stop."""
+        overdue = bool(self._best) and len(self.history) - self._best_epoch.epoch >= self._config.patience
+        return len(self.history) >= self._config.last_epoch or self._solver.converged or overdue
+
+    @property
+    def _best_epoch(self) -> Epoch:
+        """The epoch whose model is kept: the last one, or with validation the one of the lowest validation loss."""
+        return min(reversed(self.history), key=lambda row: row.val_loss or 0.0)
+
+    def epoch(self) -> bool:
+        """Do an epoch, or the rest of one; return False where it was stopped half way."""
+        started = time.perf_counter()
+        number = len(self.history) + 1
+        means = self._solver.epoch(number)
+        if means is None:
+            return False
+        if not math.isfinite(means[0]):
+            raise TrainerError(
+                f"expected a finite loss, found {means[0]} in epoch {number}: "
+                f"lower --lr, which was {self._config.lr:g}, or take --solver lbfgs"
+            )
+        val = self._evaluate(self._validation) if self._validation else (None, None)
+        test = self._evaluate(self._test)
+        seconds = time.perf_counter() - started
+        row = Epoch(
+            epoch=number,
+            train_loss=means[0],
+            train_accuracy=means[1],
+            val_loss=val[0],
+            val_accuracy=val[1],
+            test_loss=test[0],
+            test_accuracy=test[1],
+            seconds=seconds,
+        )
+        self.history.append(row)
+        if self._validation and self._best_epoch is row:
+            self._best = {"weights": self._model.weights.clone(), "bias": self._model.bias.clone()}
+        return True
+
+    def result(self) -> Fit:
+        """Return the fit as it stands; an unfinished one carries what it needs to go on."""
+        kept = dataclasses.replace(self._model, **self._best) if self.finished and self._best else self._model
+        model = kept.to("cpu")
+        progress, state = None, {}
+        if not self.finished:
+            progress = {"history": [asdict(row) for row in self.history], "position": self._solver.position}
+            best = {f"best.{name}": tensor for name, tensor in self._best.items()}
+            state = {name: tensor.cpu().numpy() for name, tensor in (self._solver.tensors() | best).items()}
+        checkpoint = Checkpoint(
+            **{name: tensor.numpy() for name, tensor in model.tensors().items()},
+            **golden_examples(model, self._data.test),
+            labels=self._data.labels,
+            image=self._data.contract,
+            provenance=self._provenance(),
+            progress=progress,
+            state=state,
+        )
+        return Fit(model, tuple(self.history), checkpoint, self.finished)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to where an unfinished fit of the same data and settings stood. Raises ConfigError."""
+        if checkpoint.progress is None:
+            raise ConfigError(
+                "expected the checkpoint of an unfinished fit, found a finished one: nothing is left to do"
+            )
+        self._check_same(checkpoint)
+        tensors = {name: torch.tensor(array, device=self._device) for name, array in checkpoint.state.items()}
+        self._model.weights.copy_(torch.tensor(checkpoint.weights))
+        self._model.bias.copy_(torch.tensor(checkpoint.bias))
+        self._best = {name: tensors[f"best.{name}"] for name in ("weights", "bias") if f"best.{name}" in tensors}
+        self.history = [Epoch(**row) for row in checkpoint.progress["history"]]
+        self._solver.restore(checkpoint.progress["position"], tensors)
+
+    def _check_same(self, checkpoint: Checkpoint) -> None:
+        before = checkpoint.provenance["settings"]
+        for name, value in asdict(self._config).items():
+            if before.get(name) != value:
+                raise ConfigError(
+                    f"{name}: expected {before.get(name)!r}, as when this fit began, found {value!r}: "
+                    "resume with the same settings"
+                )
+        then = checkpoint.provenance["data"], checkpoint.labels, checkpoint.mean.tolist(), checkpoint.std.tolist()
+        now = self._provenance()["data"], self._data.labels, self._model.mean.tolist(), self._model.std.tolist()
+        if then != now:
+            raise ConfigError("expected the images that this fit began with, found others: resume with the same --data")
+
+    def _evaluate(self, split: Split) -> tuple[float, float]:
+        return evaluate(self._model, minibatches(split, EVALUATION_BATCH, self._device))
+
+    def _provenance(self) -> dict[str, Any]:
+        train, test = len(self._data.train), len(self._data.test)
+        figures = asdict(self._best_epoch) if self.history else {}
+        return {
+            "data": {"name": self._data.name, "train_images": train, "test_images": test},
+            "figures": {name: value for name, value in figures.items() if name in FIGURES and value is not None},
+            "settings": asdict(self._config),
+            "versions": {package: version(package) for package in ("numpy", "softmax-kit", "torch")},
+        }
+
+
+def start(train: Split, classes: int, seed: int) -> Model:
     """Make the model that training starts from: random weights, and the training pixels' statistics."""
-    images = data.train.images
-    weights, bias = initialise(images[0].numel(), len(data.labels), generator)
-    mean, std = pixel_statistics(images)
+    weights, bias = initialise(train.images[0].numel(), classes, torch.Generator().manual_seed(seed))
+    mean, std = pixel_statistics(train.images)
     return Model(weights=weights, bias=bias, mean=mean, std=std)
 
 
@@ -126,79 +235,42 @@ def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     Counted value by value, so that the result is exact for any number of images. A channel that never varies gets
     the deviation 1.
     """
-    counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in images.unbind(3)])  # [C, 256]
+    counts = torch.zeros(images.shape[3], 256, dtype=torch.int64)
+    for block in images.split(max(1, STATISTICS_BLOCK // images[0].numel())):
+        counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in block.unbind(3)])
     values = torch.arange(256, dtype=torch.float64)
-    shares = counts.double() / counts.sum(dim=1, keepdim=True)
+    shares = counts.double() / counts.sum(dim=1, keepdim=True)  # [C, 256]
     mean = shares @ values
     std = (shares @ values**2 - mean**2).clamp_(min=0).sqrt_()
     return mean.float(), torch.where(std > 0, std, 1.0).float()
 
 
-def _updater(model: Model, config: FitConfig, *, steps: int) -> Updater:
-    """`sgd` with the settings of a fit, and its velocities and step sizes from call to call."""
-    velocities = [torch.zeros_like(model.weights), torch.zeros_like(model.bias)]
-    rates = cosine(config.lr, steps)
-
-    def update(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        decay = (config.weight_decay, 0.0)  # the bias is left out
-        sgd(parameters, gradients, velocities, lr=next(rates), momentum=config.momentum, weight_decay=decay)
-
-    return update
+def balanced(train: Split, classes: int, device: torch.device) -> Tensor:
+    """N / (K · images of the class) for each class: float32 [K], scikit-learn's "balanced"."""
+    counts = train.targets.bincount(minlength=classes).double()
+    return (len(train) / (classes * counts)).float().to(device)
 
 
-def cosine(lr: float, steps: int) -> Iterator[float]:
-    """Step sizes that fall from `lr` to 0 along half a cosine (Loshchilov and Hutter 2017, without restarts)."""
-    return (lr * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps))
+CLASS_WEIGHTS: dict[str, Callable[[Split, int, torch.device], Tensor | None]] = {
+    "none": lambda train, classes, device: None,  # noqa: ARG005 - the same call for both
+    "balanced": balanced,
+}
 
 
-def choose_device(name: str) -> torch.device:
-    """Turn "auto", "cpu", "cuda" or "mps" into a device that is there. Raises ConfigError where it is not."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device in there if there[device]))
-    if not there[name]:
-        raise ConfigError(f"expected {name}, found none that torch {torch.__version__} can use: take --device cpu")
-    return torch.device(name)
+def golden_examples(model: Model, split: Split) -> dict[str, Any]:
+    """Choose a few images to carry along, the first of each class as far as they fit, and answer them.
 
-
-def minibatches(split: Split, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a split into minibatches of `size` images, the last one smaller; in `order` (int64 [N]) if one is given."""
-    if order is None:
-        yield from zip(split.images.split(size), split.targets.split(size), strict=True)
-    else:
-        for chosen in order.split(size):
-            yield split.images[chosen], split.targets[chosen]
-
-
-def _checkpoint(model: Model, data: Dataset, config: FitConfig, last: Epoch) -> Checkpoint:
-    golden = golden_examples(data.test)
-    figures = asdict(last)
-    del figures["epoch"], figures["seconds"]
-    packages = ("numpy", "softmax-kit", "torch")
-    return Checkpoint(
-        **{name: tensor.numpy() for name, tensor in vars(model).items()},
-        golden_images=golden.numpy(),
-        golden_probabilities=model.probabilities(golden).numpy(),
-        labels=data.labels,
-        image=data.contract,
-        provenance={
-            "data": {"name": data.name, "train_images": len(data.train), "test_images": len(data.test)},
-            "figures": figures,
-            "settings": asdict(config),
-            "versions": {package: version(package) for package in packages},
-        },
-    )
-
-
-def golden_examples(split: Split) -> Tensor:
-    """Choose a few images to carry along: the first of each class, as far as they fit. uint8 [G, H, W, C]."""
+    Returns golden_images, uint8 [G, H, W, C], and golden_probabilities, float32 [G, K].
+    """
     room = max(2, min(GOLDEN_COUNT, GOLDEN_BYTES // split.images[0].numel()))
     firsts = [int((split.targets == target).nonzero()[0]) for target in split.targets.unique()[:room].tolist()]
-    return split.images[firsts]
+    images = split.images[firsts]
+    return {"golden_images": images.numpy(), "golden_probabilities": model.probabilities(images).numpy()}
 
 
-def _counted(batches: Batches, on_batch: Callable[[int], None] | None) -> Batches:
-    for images, labels in batches:
-        yield images, labels
-        if on_batch:
-            on_batch(len(labels))
+def _ignore(_: int) -> None:
+    return
+
+
+def _never() -> bool:
+    return False

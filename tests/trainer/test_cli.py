@@ -4,24 +4,37 @@ import csv
 import json
 import os
 import pty
+import shutil
+import signal
 import subprocess
 import sys
 import termios
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.interpreter import Kit, run_python
 from trainer import load_checkpoint
 
-RUN = ["history.csv", "model.safetensors", "report.json"]
+RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "report.json"}
+PICTURES = {"confusion.png", "curves.png", "mistakes.png", "weights.png"}
+SHORT = ["--data", "digits", "--no-report"]
+DATA_SETS = "fashion-mnist, mnist, kmnist, cifar10, digits, or a folder of images"
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def test_a_run(run_kit: Kit) -> None:
     result = run_kit("train", "--data", "digits", "--epochs", "3", "--seed", "4")
     assert result.exit_code == 0
     folder = Path("runs/digits")
-    assert sorted(path.name for path in folder.iterdir()) == RUN
+    assert names(folder) == RUN | PICTURES
 
     report = json.loads((folder / "report.json").read_text())
     rows = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
@@ -29,7 +42,10 @@ def test_a_run(run_kit: Kit) -> None:
     assert float(rows[-1]["test_accuracy"]) == report["figures"]["test_accuracy"]
     assert report["settings"]["seed"] == 4
     assert set(report["versions"]) == {"numpy", "softmax-kit", "torch"}
+    matrix = np.array(report["metrics"]["confusion_matrix"])
+    assert matrix.trace() / matrix.sum() == pytest.approx(report["figures"]["test_accuracy"])
     assert load_checkpoint(folder / "model.safetensors").provenance["figures"] == report["figures"]
+    assert f"{report['figures']['test_accuracy'] * 100:.1f}" in (folder / "MODEL_CARD.md").read_text()
 
     assert result.stdout.splitlines() == [
         f"test accuracy {report['figures']['test_accuracy']:.4f}, loss {report['figures']['test_loss']:.4f}",
@@ -40,31 +56,74 @@ def test_a_run(run_kit: Kit) -> None:
     assert [line.split()[:2] for line in lines[1:]] == [["epoch", f"{epoch}/3"] for epoch in (1, 2, 3)]
 
 
+def test_no_report_leaves_the_pictures_out(run_kit: Kit) -> None:
+    assert run_kit("train", *SHORT, "--epochs", "1").exit_code == 0
+    assert names(Path("runs/digits")) == RUN
+    assert ".png" not in Path("runs/digits/MODEL_CARD.md").read_text()
+
+
 def test_json_is_the_report_and_nothing_else(run_kit: Kit) -> None:
-    result = run_kit("train", "--data", "digits", "--epochs", "1", "--out", "here", "--json")
+    result = run_kit("train", *SHORT, "--epochs", "1", "--out", "here", "--json")
     assert json.loads(result.stdout) == json.loads(Path("here/report.json").read_text())
 
 
 def test_settings_reach_the_fit(run_kit: Kit) -> None:
     flags = {
+        "solver": "sgd",
         "epochs": 2,
         "batch_size": 100,
         "lr": 0.5,
+        "schedule": "constant",
         "momentum": 0.1,
         "weight_decay": 0.2,
+        "class_weights": "balanced",
+        "val_fraction": 0.25,
         "seed": 3,
         "device": "cpu",
     }
     arguments = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    result = run_kit("train", "--data", "digits", "--json", *arguments)
-    assert json.loads(result.stdout)["settings"] == flags
+    report = json.loads(run_kit("train", *SHORT, "--json", *arguments).stdout)
+    assert report["settings"] == flags | {"patience": 3}
+    assert 0 < report["figures"]["val_loss"]
+
+
+def test_lbfgs(run_kit: Kit) -> None:
+    report = json.loads(run_kit("train", *SHORT, "--solver", "lbfgs", "--weight-decay", "0.01", "--json").stdout)
+    assert report["figures"]["test_accuracy"] > 0.95
+    assert report["settings"]["epochs"] == 2000
+
+
+def test_images_of_another_size_and_colour(run_kit: Kit) -> None:
+    report = json.loads(
+        run_kit("train", *SHORT, "--epochs", "1", "--image-size", "10", "--color", "RGB", "--json").stdout
+    )
+    assert report["image"] == {"height": 10, "width": 10, "color": "RGB"}
+
+
+def test_a_folder_of_images(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_CACHE_DIR", "cache")
+    generator = np.random.default_rng(0)
+    for label, brightness in (("day", 180), ("night", 20)):
+        Path("photos", label).mkdir(parents=True)
+        for number in range(30):
+            pixels = generator.integers(brightness, brightness + 60, (9, 12, 3), np.uint8)
+            Image.fromarray(pixels).save(f"photos/{label}/{number}.png")
+    result = run_kit("train", "--data", "photos", "--image-size", "6", "--json", "--no-report")
+    report = json.loads(result.stdout)
+    assert report["labels"] == ["day", "night"]
+    assert report["image"] == {"height": 6, "width": 6, "color": "RGB"}
+    assert report["figures"]["test_accuracy"] == 1
+    assert Path("runs/photos/model.safetensors").exists()
+    assert run_kit("export", "runs/photos").exit_code == 0
+    answers = run_kit("classify", "photos/day/0.png", "--model", "runs/photos/model.onnx", "--json")
+    assert json.loads(answers.stdout)[0]["label"] == "day"
 
 
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     """The bar is seen on a terminal, and wiped when it is done."""
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (24, 120))
-    command = [sys.executable, "-m", "kit", "train", "--data", "digits", "--epochs", "2"]
+    command = [sys.executable, "-m", "kit", "train", *SHORT, "--epochs", "2"]
     done = subprocess.run(command, cwd=tmp_path, stderr=follower, stdout=subprocess.PIPE, timeout=120, check=True)
     os.close(follower)
     shown = os.read(leader, 1_000_000).decode()
@@ -77,12 +136,15 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["--data", "imagenet"], 1, "kit: expected one of fashion-mnist, kmnist, mnist, digits, found 'imagenet'"),
+        (["--data", "imagenet"], 1, f"kit: expected one of {DATA_SETS}, found 'imagenet'"),
+        (["--data", "empty"], 1, "kit: "),
         (["--data", "digits", "--out", "file/below"], 1, "kit: file/below/history.csv: expected a place to write to"),
         (["--data", "digits", "--lr", "1e38"], 1, "kit: expected a finite loss"),
         (["--epochs", "0"], 2, "Invalid value for '--epochs'"),
         (["--lr", "0"], 2, "Invalid value for '--lr'"),
         (["--momentum", "1"], 2, "Invalid value for '--momentum'"),
+        (["--val-fraction", "1"], 2, "Invalid value for '--val-fraction'"),
+        (["--solver", "newton"], 2, "Invalid value for '--solver'"),
         (["--device", "tpu"], 2, "Invalid value for '--device'"),
         (["--no-such-option"], 2, "No such option"),
         (["digits"], 2, "unexpected extra argument"),
@@ -90,6 +152,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_done(run_kit: Kit, arguments: list[str], status: int, message: str) -> None:
     Path("file").write_text("")
+    Path("empty").mkdir()
     result = run_kit("train", *arguments)
     assert result.exit_code == status
     assert result.stdout == ""
@@ -103,3 +166,109 @@ def test_without_torch(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr == "kit: kit train needs torch, which is not installed: pip install 'softmax-kit[train]'\n"
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kit", "train", *SHORT, *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not come"
+        time.sleep(0.002)
+
+
+LONG = ["--epochs", "300", "--batch-size", "16"]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    out, error = start(folder, *LONG).communicate(timeout=300)
+    assert out.startswith("test accuracy"), error
+    return (folder / "runs/digits/model.safetensors").read_bytes()
+
+
+def test_ctrl_c_saves_and_resume_goes_on(tmp_path: Path, undisturbed: bytes) -> None:
+    process = start(tmp_path, *LONG)
+    checkpoint = tmp_path / "runs/digits/model.safetensors"
+    wait_for(checkpoint)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    last = error.splitlines()[-1]
+    assert last.startswith("kit: interrupted in epoch ")
+    assert last.endswith("saved runs/digits/model.safetensors: the same command with --resume goes on from there")
+    assert load_checkpoint(checkpoint).progress is not None
+
+    again = start(tmp_path, *LONG, "--resume")
+    out, error = again.communicate(timeout=300)
+    assert again.returncode == 0, error
+    assert checkpoint.read_bytes() == undisturbed
+    assert "epoch   1/300" not in error
+    rows = list(csv.DictReader((tmp_path / "runs/digits/history.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 301))
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path, undisturbed: bytes) -> None:
+    checkpoint = tmp_path / "runs/digits/model.safetensors"
+    generator = np.random.default_rng(0)
+    for _ in range(12):
+        process = start(tmp_path, *LONG, "--resume")
+        started = time.monotonic()
+        while process.poll() is None and not checkpoint.exists() and time.monotonic() < started + 60:
+            time.sleep(0.002)
+        time.sleep(float(generator.uniform(0, 5)))
+        process.kill()
+        process.communicate(timeout=60)
+        assert load_checkpoint(checkpoint).labels == tuple("0123456789")
+    out, error = start(tmp_path, *LONG, "--resume").communicate(timeout=300)
+    assert out.startswith("test accuracy"), error
+    assert checkpoint.read_bytes() == undisturbed
+    assert names(tmp_path / "runs/digits") == RUN
+
+
+def test_resume_of_nothing_and_of_a_finished_run(run_kit: Kit) -> None:
+    first = run_kit("train", *SHORT, "--epochs", "1", "--resume")
+    before = Path("runs/digits/model.safetensors").read_bytes()
+    again = run_kit("train", *SHORT, "--epochs", "1", "--resume")
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert again.stdout == first.stdout
+    assert "runs/digits/model.safetensors is finished already" in again.stderr
+    assert Path("runs/digits/model.safetensors").read_bytes() == before
+
+
+def test_resume_of_a_file_that_is_no_checkpoint(run_kit: Kit) -> None:
+    Path("runs/digits").mkdir(parents=True)
+    Path("runs/digits/model.safetensors").write_bytes(b"damaged")
+    result = run_kit("train", *SHORT, "--resume")
+    assert result.exit_code == 1
+    assert "kit: runs/digits/model.safetensors: expected a checkpoint" in result.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small file system cannot be mounted here ({error})")
+    yield folder
+    subprocess.run([shutil.which("umount") or "umount", str(folder)], check=True)
+
+
+def test_a_full_disk(run_kit: Kit, small_disk: Path) -> None:
+    result = run_kit("train", "--data", "digits", "--epochs", "2", "--out", small_disk / "run")
+    assert result.exit_code == 1
+    assert "expected a place to write to, found: No space left on device: free some space" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("kit: ")
+    assert names(small_disk / "run") <= RUN | PICTURES
+    for path in (small_disk / "run").glob("*.png"):
+        Image.open(path).verify()
+    assert load_checkpoint(small_disk / "run" / "model.safetensors").labels == tuple("0123456789")

@@ -108,7 +108,10 @@ def test_labels_of_another_number(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(DataError, match="expected one of fashion-mnist, kmnist, mnist, digits, found 'imagenet'"):
+    with pytest.raises(
+        DataError,
+        match="expected one of fashion-mnist, mnist, kmnist, cifar10, digits, or a folder of images, found 'imagenet'",
+    ):
         load_data("imagenet")
 
 

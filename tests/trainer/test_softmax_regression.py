@@ -106,13 +106,25 @@ def test_sgd_steps_as_torchs_optimiser(momentum: float) -> None:
         close(mine, other.data)
 
 
-def test_accumulator_sums_numbers_and_tensors() -> None:
-    sums = Accumulator(2)
-    sums.add(1.5, torch.tensor(2))
-    sums.add(torch.tensor(0.5), 3)
-    assert (sums[0], sums[1]) == (2.0, 5.0)
-    with pytest.raises(ValueError, match="shorter"):
-        sums.add(1)
+@pytest.mark.parametrize("count", [1, 16, 40])
+def test_accumulator_sums_loss_right_answers_and_images(logits: torch.Tensor, labels: torch.Tensor, count: int) -> None:
+    sums = Accumulator(10.0, 2.0, 3.0)
+    for _ in range(count):
+        sums.add(logits, labels)
+    loss = float(functional.cross_entropy(logits, labels, reduction="sum"))
+    correct = sklearn.metrics.accuracy_score(labels.numpy(), logits.argmax(dim=1).numpy(), normalize=False)
+    expected = 10 + count * loss, 2 + count * correct, 3 + count * 64
+    assert sums.sums() == pytest.approx(expected, rel=1e-5)
+    assert sums.means() == pytest.approx((expected[0] / expected[2], expected[1] / expected[2]), rel=1e-5)
+
+
+def test_class_weights_are_torchs(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    weights = torch.tensor([0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 0.7])
+    variable = logits.clone().requires_grad_()
+    expected = functional.cross_entropy(variable, labels, weight=weights, reduction="sum") / len(labels)
+    expected.backward()
+    close(cross_entropy(logits, labels, weights), expected.detach())
+    close(cross_entropy_gradient(softmax(logits), labels, weights), variable.grad)
 
 
 def test_accuracy_is_scikit_learns(logits: torch.Tensor, labels: torch.Tensor) -> None:

@@ -1,0 +1,110 @@
+"""What the benchmarks share: the machine, interleaved timing, fresh processes, Markdown tables."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+
+ROOT = Path(__file__).parents[1]
+FASHION_FILE = Path("FashionMNIST", "raw", "train-images-idx3-ubyte")
+CALL = (
+    "import importlib, json, sys\n"
+    "module, name, settings = sys.argv[1:]\n"
+    "print(json.dumps(getattr(importlib.import_module(module), name)(**json.loads(settings))))"
+)
+
+Seconds = dict[str, list[float]]
+
+
+def machine() -> str:
+    """Say in a line what the figures were taken on, and how busy it was."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "numpy", "scikit-learn"))
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    threads = os.environ.get("OMP_NUM_THREADS", "not set")
+    return (
+        f"{_cpu_model()}, {cpus} cores, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
+        f"load before: {load}"
+    )
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: bool = True) -> Seconds:
+    """Time each contender once a round, one after the other, after an untimed round unless told otherwise."""
+    seconds: Seconds = {name: [] for name in contenders}
+    for number in range(-1 if warm_up else 0, rounds):
+        for name, call in contenders.items():
+            started = time.perf_counter()
+            call()
+            if number >= 0:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def comparison(seconds: Seconds, ours: str, limits: Mapping[str, float]) -> str:
+    """Lay out medians, and the ratio of our median to each peer's; limits: the largest ratio that is aimed at."""
+    mine = median(seconds[ours])
+    rows = []
+    for name, times in seconds.items():
+        middle = median(times)
+        ratio = "" if name == ours else f"{mine / middle:.3f}"
+        aim = aimed(mine / middle, limits[name]) if name in limits else ""
+        rows.append((name, f"{middle:.3f}", f"{min(times):.3f}", ratio, aim))
+    return table(("what", "median, s", "fastest, s", "ours ÷ this", "target"), rows)
+
+
+def aimed(value: float, limit: float, *, least: bool = False) -> str:
+    """Say what was aimed at, and whether it is met; least: the limit is the smallest value, not the largest."""
+    met = value >= limit if least else value <= limit
+    return f"{'≥' if least else '≤'} {limit:.4g}: {'met' if met else 'MISSED'}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Lay out a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def check(holds: bool, expected: str, found: object) -> None:
+    """Refuse to report the time of a wrong answer."""
+    if not holds:
+        raise click.ClickException(f"wrong answer: expected {expected}, found {found}")
+
+
+def fashion_dir(data_dir: Path | None) -> Path:
+    """Return the folder that holds Fashion-MNIST, or say what is missing."""
+    if data_dir and (data_dir / FASHION_FILE).exists():
+        return data_dir
+    place = f"in {data_dir}" if data_dir else "named by --data-dir or KIT_DATA_DIR"
+    raise click.ClickException(f"expected a folder {place} with {FASHION_FILE}: pass where Fashion-MNIST lies")
+
+
+def process(*arguments: str | Path) -> str:
+    """Run Python with these arguments from the repository's root to its end; return what it printed."""
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)  # noqa: S603 - our own scripts
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise click.ClickException(f"expected {' '.join(command[1:4])} to end well, found {done.returncode}: {last}")
+    return done.stdout
+
+
+def fresh(function: Callable[..., dict[str, Any]], **settings: Any) -> dict[str, Any]:
+    """Call a function at the top of a module in a fresh process; its settings and its answer pass as JSON."""
+    output = process("-c", CALL, function.__module__, function.__name__, json.dumps(settings))
+    answer: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return answer

@@ -1,0 +1,113 @@
+"""Benchmarks of training, one sub-command each; Markdown tables on standard output.
+
+    python -m benchmarks.train core --data-dir DIR
+
+Each checks the answers that it timed, and gives ratios to a peer that ran in turns with ours.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .measure import fashion_dir, machine
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+fashion = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    envvar="KIT_DATA_DIR",
+    show_envvar=True,
+    help="Where Fashion-MNIST lies.",
+)
+
+
+@click.group()
+def main() -> None:
+    """Time training, count its memory and weigh its answers, next to peers."""
+
+
+def rounds_option(default: int) -> Callable[[Command], Command]:
+    """Make the option that says how often each contender runs."""
+    return click.option("--rounds", type=click.IntRange(1), default=default, show_default=True)
+
+
+def show(title: str, parts: Iterable[str]) -> None:
+    """Print a heading, the machine, and the parts as they come."""
+    click.echo(f"## {title}\n\n{machine()}")
+    for part in parts:
+        click.echo(f"\n{part}")
+
+
+@main.command()
+@fashion
+@rounds_option(15)
+@click.option("--textbook-rounds", type=click.IntRange(1), default=3, show_default=True)
+def core(data_dir: Path | None, rounds: int, textbook_rounds: int) -> None:
+    """Time an epoch, without what is around it."""
+    folder = fashion_dir(data_dir)
+    from trainer import load_data
+
+    from . import textbook
+    from .core import compare
+
+    data, peer = load_data("fashion-mnist", data_dir=folder), textbook.images(folder, train=True)
+    show(
+        "An epoch over 60,000 × 784",
+        compare(data, peer, rounds=rounds, textbook_rounds=textbook_rounds),
+    )
+
+
+@main.command()
+@fashion
+@rounds_option(3)
+def whole(data_dir: Path | None, rounds: int) -> None:
+    """Time the command from start to exit, and say where the time goes."""
+    folder = fashion_dir(data_dir)
+    from .whole import compare
+
+    show("The whole command on Fashion-MNIST", compare(folder, rounds=rounds))
+
+
+@main.command()
+@fashion
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--sklearn", "scikit_learn", is_flag=True, help="Also scikit-learn, which takes minutes.")
+def accuracy(data_dir: Path | None, seeds: int, scikit_learn: bool) -> None:
+    """Compare test accuracies with the default settings."""
+    folder = fashion_dir(data_dir)
+    from trainer import load_data
+
+    from .quality import accuracies, fashion_peers
+
+    data = load_data("fashion-mnist", data_dir=folder)
+    peers = fashion_peers(data, folder, scikit_learn=scikit_learn)
+    show("Test accuracy on Fashion-MNIST", accuracies(data, peers, seeds=seeds))
+
+
+@main.command()
+@fashion
+def optimum(data_dir: Path | None) -> None:
+    """Compare the objective that L-BFGS reaches with scikit-learn's."""
+    folder = fashion_dir(data_dir)
+    from .quality import fashion_and_digits, optima
+
+    show("The optimum", optima(fashion_and_digits(folder)))
+
+
+@main.command()
+@click.option("--size", "sizes", type=click.IntRange(1000), multiple=True, default=[60_000, 600_000, 6_000_000],
+              show_default=True, help="Images; may be given several times.")  # fmt: skip
+@click.option("--mapped-size", type=click.IntRange(1000), default=6_000_000, show_default=True)
+@rounds_option(3)
+def growth(sizes: tuple[int, ...], mapped_size: int, rounds: int) -> None:
+    """Measure how time and memory grow with the number of images. Linux only."""
+    from .growth import compare
+
+    show("Growth", compare(sizes, rounds=rounds, mapped_size=mapped_size))
+
+
+if __name__ == "__main__":
+    main()

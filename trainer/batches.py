@@ -1,0 +1,60 @@
+"""From a split to minibatches: where the images live, and the order in which they come."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from .data import Split
+from .errors import ConfigError
+
+DEVICE_SHARE = 0.8
+BLOCK_BYTES = {"cpu": 2**20, "cuda": 2**26, "mps": 2**26}
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn "auto", "cpu", "cuda" or "mps" into a device that is there. Raises ConfigError where it is not."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device in there if there[device]))
+    if not there[name]:
+        raise ConfigError(f"expected {name}, found none that torch {torch.__version__} can use: take --device cpu")
+    return torch.device(name)
+
+
+def place(split: Split, device: torch.device) -> Split:
+    """Move a split to the device if all its images fit there; otherwise leave it where it is, to be streamed."""
+    if split.images.nbytes > DEVICE_SHARE * free_memory(device):
+        return split
+    return Split(split.images.to(device), split.targets.to(device))
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that the device has free for images; the CPU has them in memory, or mapped, already."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return float(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return float("inf")
+
+
+def minibatches(
+    split: Split, size: int, device: torch.device, *, order: Tensor | None = None, skip: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut a split into minibatches of `size` images on the device, the last one smaller.
+
+    order: int64 [N], which image comes when; by default as they lie. skip: minibatches to leave out at the start.
+    Images are gathered in blocks, each of which goes to the device at once and is then cut up without a copy.
+    """
+    order = torch.arange(len(split)) if order is None else order
+    image_bytes = max(1, split.images.nbytes // len(split))
+    block = size * max(1, BLOCK_BYTES[device.type] // (size * image_bytes))
+    for chosen in order[skip * size :].to(split.images.device).split(block):
+        images = split.images.index_select(0, chosen).to(device)
+        targets = split.targets.index_select(0, chosen).to(device)
+        yield from zip(images.split(size), targets.split(size), strict=True)
+
+
+def shuffled(count: int, *, seed: int, epoch: int) -> Tensor:
+    """Order of the images in an epoch: a permutation int64 [count] that depends on the seed and the epoch alone."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))

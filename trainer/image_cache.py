@@ -1,0 +1,159 @@
+"""Decoded images, kept in a cache so that a folder of files is decoded once."""
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+
+from runtime.errors import needs_extra
+from runtime.image import ImageContract, Pixels
+
+from .decode import decode_all
+from .errors import DataError, TrainerError
+from .files import replacing, write_atomic
+
+CACHE_FORMAT = 1  # counts up when the same file comes to mean other pixels
+UNREADABLE_SHARE = 0.01
+
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class CachedImages:
+    """Images of the files that could be read, in the files' order, and why the others could not.
+
+    images: uint8 [N, H, W, C], mapped from the cache, read-only. unreadable: name → reason.
+    """
+
+    images: Pixels
+    unreadable: dict[str, str]
+
+
+def default_cache_dir() -> Path:
+    """Where decoded images are kept: $KIT_CACHE_DIR, else $XDG_CACHE_HOME/softmax-kit, else ~/.cache/softmax-kit.
+
+    Raises DataError where there is no home folder.
+    """
+    if folder := os.environ.get("KIT_CACHE_DIR"):
+        return Path(folder)
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder, "softmax-kit")
+    try:
+        return Path.home() / ".cache" / "softmax-kit"
+    except RuntimeError:
+        raise DataError(
+            "expected a home folder to keep decoded images in, found none: set KIT_CACHE_DIR to a folder"
+        ) from None
+
+
+def cached_images(
+    root: Path, names: Sequence[str], contract: ImageContract, *, cache_dir: Path, progress: Progress | None = None
+) -> CachedImages:
+    """Decode the files `names` in `root`, at least one, or take them from the cache if none has changed since.
+
+    progress: called with the number of files done and of all; not called when the cache has them. Raises DataError
+    where more than 1 % of the files cannot be read, the cache cannot be written, or a decoding process dies.
+    """
+    entry = cache_dir / _key(root, names, contract)
+    found = _read_cache(entry, names, contract)
+    return found if found else _fill_cache(entry, root, names, contract, progress)
+
+
+def _key(root: Path, names: Sequence[str], contract: ImageContract) -> str:
+    """Digest of all that the pixels depend on: the contract, the decoder, and which files there are, in which state."""
+    with needs_extra("train", "reading a folder of images"):
+        decoder = version("pillow")
+    digest = sha256(json.dumps([CACHE_FORMAT, decoder, asdict(contract), str(root.resolve())]).encode())
+    for name in names:
+        digest.update(json.dumps([name, *_state(root / name)]).encode())
+    return digest.hexdigest()[:32]
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_mode
+
+
+def _read_cache(entry: Path, names: Sequence[str], contract: ImageContract) -> CachedImages | None:
+    """Open a cache entry; None where it is missing or damaged."""
+    try:
+        note = json.loads(entry.with_suffix(".json").read_bytes())
+        images = np.lib.format.open_memmap(entry.with_suffix(".npy"), mode="r")
+        unreadable = note["unreadable"]
+        whole = images.dtype == np.uint8 and images.shape == (len(names) - len(unreadable), *contract.shape)
+        if whole and note["crc32"] == _seal(zlib.crc32(images.data), unreadable):
+            return CachedImages(images, unreadable)
+    except Exception:  # damage can lead the readers to raise anything
+        return None
+    return None
+
+
+def _fill_cache(
+    entry: Path, root: Path, names: Sequence[str], contract: ImageContract, progress: Progress | None
+) -> CachedImages:
+    path = entry.with_suffix(".npy")
+    try:
+        with replacing(path) as part, part.open("wb") as file:
+            checksum, unreadable = _write_images(file, root, names, contract, progress)
+        note = {"unreadable": unreadable, "crc32": _seal(checksum, unreadable)}
+        write_atomic(entry.with_suffix(".json"), json.dumps(note).encode())
+    except DataError:
+        raise
+    except TrainerError as error:
+        raise DataError(f"{error}, by setting KIT_CACHE_DIR") from None
+    return CachedImages(np.lib.format.open_memmap(path, mode="r"), unreadable)
+
+
+def _write_images(
+    file: BinaryIO, root: Path, names: Sequence[str], contract: ImageContract, progress: Progress | None
+) -> tuple[int, dict[str, str]]:
+    """Write a .npy file of all images; return the pixels' CRC-32, and name → reason of those that cannot be read.
+
+    Written, not mapped: where a disk is full, a write raises an error, and a mapping kills the process.
+    """
+    unreadable: dict[str, str] = {}
+    done = checksum = 0
+    _write_header(file, len(names), contract)
+    with closing(decode_all([root / name for name in names], contract)) as chunks:
+        for pixels, reasons in chunks:
+            file.write(pixels.data)
+            checksum = zlib.crc32(pixels.data, checksum)
+            unreadable |= {names[done + position]: reason for position, reason in reasons.items()}
+            done += len(pixels) + len(reasons)
+            if progress:
+                progress(done, len(names))
+    _check_share(root, unreadable, len(names))
+    file.seek(0)
+    _write_header(file, len(names) - len(unreadable), contract)
+    return checksum, unreadable
+
+
+def _write_header(file: BinaryIO, count: int, contract: ImageContract) -> None:
+    """Write a .npy header, which is as long for any count."""
+    shape = (count, *contract.shape)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _check_share(root: Path, unreadable: dict[str, str], count: int) -> None:
+    if len(unreadable) > UNREADABLE_SHARE * count:
+        name, reason = next(iter(unreadable.items()))
+        raise DataError(
+            f"{root}: expected at most {UNREADABLE_SHARE:.0%} of the images to be unreadable, found "
+            f"{len(unreadable):,} of {count:,}, the first of them {name} ({reason}): replace or remove them"
+        )
+
+
+def _seal(checksum: int, unreadable: dict[str, str]) -> int:
+    """CRC-32 of the pixels, whose own is `checksum`, followed by the list of unreadable files."""
+    return zlib.crc32(json.dumps(unreadable).encode(), checksum)

@@ -1,0 +1,175 @@
+"""MODEL_CARD.md: what a trained model is, how good it is and what not to ask of it, for whoever is handed it."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runtime.image import CHANNELS
+
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+WORST = 5
+
+CARD = """\
+# Model card: {name}
+
+Softmax regression: a linear classifier that turns an image's {inputs:,} pixel values ({height} × {width} × {channels},
+uint8, 0-255, {color}) into the probabilities of {classes:,} labels.
+
+Labels, in the order of the output: {labels}.
+
+## What it is for
+
+- Images like those it was trained on: one thing to an image, of the same size, place, background and polarity (light
+  on dark, or dark on light).
+- Small devices, and a first figure that any larger model has to beat.
+
+Not for:
+
+- Images that may show something else: it has no answer "none of these".
+- Decisions that harm somebody when they are wrong, without a person who looks.
+- Images from another source, before its accuracy has been measured on some of them.
+
+## Data
+
+Data set {name}: {counts}.
+The test images took no part in the fit; the figures by label are measured on them.
+
+## How good it is
+
+Test accuracy {accuracy:.4f}, test loss {loss:.4f} nats. Always answering the commonest label of the test images would
+be right for {baseline:.1%} of them. Calibration error {calibration:.4f}: by so much, on average, the probability of the
+predicted label differs from how often such a prediction is right (expected calibration error, 15 bins).
+
+{splits}{curves}
+By label, on the test images:
+
+{per_class}
+### What it confuses
+
+{confusions}{confusion_pictures}
+## How to use it
+
+In the folder of this file:
+
+    kit export {checkpoint} --format onnx
+    kit classify IMAGE.png --model {artefact} --top-k 3
+
+An image file of any size is brought to {height} × {width} pixels, {color}, as it was for training.
+
+## Limits
+
+- It is linear: each pixel, at its place, adds to or takes from each label's score, and nothing else counts. A thing
+  that is shifted, turned, larger or smaller, on another background or of the other polarity is not recognised.
+- It always answers one of its labels, whatever it is shown, and may give it a high probability: the probability holds
+  for images like the test images only.
+- It is as one-sided as its training images: what they leave out, it has never seen.
+{weights}
+## Settings and versions
+
+{settings}
+{versions}"""
+
+
+def model_card(report: Mapping[str, Any], *, pictures: bool) -> str:
+    """Write the model card of a run, in Markdown (GitHub's, for its tables).
+
+    report: what `write_run` returns, with metrics from `classification_metrics` and image: height and width in pixels,
+    color "L" or "RGB". pictures: whether to show those of `write_pictures`, taken to lie beside the card. No time,
+    path or duration goes in: equal runs give equal cards.
+    """
+    image, metrics, figures = report["image"], report["metrics"], report["figures"]
+    matrix, labels = metrics["confusion_matrix"], [escape(label) for label in report["labels"]]
+    channels = CHANNELS[image["color"]]
+    checkpoint = Path(report["checkpoint"])
+    show = _picture if pictures else _no_picture
+    return CARD.format(
+        name=escape(report["data"]["name"]),
+        inputs=image["height"] * image["width"] * channels,
+        height=image["height"],
+        width=image["width"],
+        channels=channels,
+        color="greyscale" if channels == 1 else "RGB",
+        classes=len(labels),
+        labels=", ".join(labels),
+        counts=_counts(report["data"]),
+        accuracy=figures["test_accuracy"],
+        loss=figures["test_loss"],
+        baseline=max(map(sum, matrix)) / sum(map(sum, matrix)),
+        calibration=metrics["calibration_error"],
+        splits=_splits(figures),
+        curves=show("Loss and accuracy by epoch", "curves.png"),
+        per_class=_per_class(report["labels"], metrics["per_class"]),
+        confusions=_confusions(labels, matrix),
+        confusion_pictures=show("Confusion matrix", "confusion.png") + show("Worst mistakes", "mistakes.png"),
+        checkpoint=checkpoint.name,
+        artefact=checkpoint.with_suffix(".onnx").name,
+        weights=show("Weights of each label", "weights.png"),
+        settings=_table(("setting", "value"), report["settings"].items()),
+        versions=_table(("package", "version"), report["versions"].items()),
+    )
+
+
+def escape(text: str) -> str:
+    """Make any text a piece of one Markdown line or table cell that reads as the text itself."""
+    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", plain)
+
+
+def one_line(text: str) -> str:
+    """Bring any text to one line that can be shown and encoded: "␣" for blank, "�" for control characters."""
+    joined = " ".join(text.split()) or "␣"
+    return "".join("�" if unicodedata.category(character) in ("Cc", "Cs") else character for character in joined)
+
+
+def _counts(data: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{data[f'{split}_images']:,} {name} images" for split, name in SPLITS.items() if data.get(f"{split}_images")
+    )
+
+
+def _splits(figures: Mapping[str, Any]) -> str:
+    rows = [
+        (name, f"{figures[f'{split}_loss']:.4f}", f"{figures[f'{split}_accuracy']:.4f}")
+        for split, name in SPLITS.items()
+        if figures.get(f"{split}_loss") is not None
+    ]
+    return _table(("images", "loss", "accuracy"), rows)
+
+
+def _per_class(labels: Sequence[str], per_class: Mapping[str, Mapping[str, Any]]) -> str:
+    """Lay the scores out, a row for each label; "–" where no test image has the label, as nothing was measured."""
+    rows = []
+    for label in labels:
+        scores = per_class[label]
+        shown = [f"{scores[name]:.3f}" if scores["images"] else "–" for name in ("precision", "recall", "f1")]
+        rows.append((label, *shown, f"{scores['images']:,}"))
+    return _table(("label", "precision", "recall", "F1", "test images"), rows)
+
+
+def _confusions(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
+    """Say the most frequent confusions in words. labels: escaped."""
+    cells = [(count, true, predicted) for true, row in enumerate(matrix) for predicted, count in enumerate(row)]
+    wrong = sorted((cell for cell in cells if cell[0] and cell[1] != cell[2]), key=lambda cell: -cell[0])
+    if not wrong:
+        return "Nothing: every test image got its true label.\n"
+    return "".join(
+        f"- Of {sum(matrix[true]):,} test images of {labels[true]}, {count:,} got the label {labels[predicted]}.\n"
+        for count, true, predicted in wrong[:WORST]
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Lay out a Markdown table; the first column is text, the others are figures."""
+    lines = [" | ".join(head), " | ".join(["---"] + ["---:"] * (len(head) - 1))]
+    lines += [" | ".join(escape(str(cell)) for cell in row) for row in rows]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def _picture(caption: str, file: str) -> str:
+    return f"\n![{caption}]({file})\n"
+
+
+def _no_picture(_caption: str, _file: str) -> str:
+    return ""

@@ -1,7 +1,9 @@
 """The benchmarks at a tiny size: that they run, and refuse wrong answers; no time is asserted."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -38,7 +40,7 @@ def test_core(made_up: Dataset) -> None:
 
 
 def test_core_refuses_a_model_that_did_not_learn(made_up: Dataset) -> None:
-    with pytest.raises(click.ClickException, match="wrong answer: expected ours: a test accuracy of at least 1.1"):
+    with pytest.raises(click.ClickException, match="expected ours: a test accuracy of at least"):
         list(core.compare(made_up, [(torch.zeros(8, 8), 0)], rounds=1, textbook_rounds=1, floor=1.1))  # type: ignore[arg-type]
 
 
@@ -65,7 +67,7 @@ def test_optimum(made_up: Dataset) -> None:
     ((name, decay, ours, *_, higher, _),) = cells(table)
     assert (name, decay) == ("made up", "0.01")
     assert 0 < float(ours) < np.log(3)
-    assert abs(float(higher)) < 1e-4
+    assert -1e-2 < float(higher) < 1e-4  # scikit-learn stops at a gradient of 1e-4, which leaves it a little higher
 
 
 def test_objective() -> None:
@@ -79,6 +81,10 @@ def test_objective() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 def test_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fresh(function: Callable[..., dict[str, Any]], **settings: Any) -> dict[str, Any]:
+        return function(**settings) if function is growth.in_memory else measure.fresh(function, **settings)
+
+    monkeypatch.setattr(growth, "fresh", fresh)
     monkeypatch.setattr(growth, "EPOCH_IMAGES", 6000)
     in_memory, mapped = growth.compare([1000, 2000], rounds=1, mapped_size=2000)
     assert [row[0] for row in cells(in_memory)] == ["1,000", "2,000"]

@@ -30,6 +30,12 @@ def replacing(path: Path) -> Iterator[Path]:
         _discard(part)
 
 
+def discard_parts(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote into `folder` has left there."""
+    for part in folder.glob(".*.part"):
+        _discard(part)
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Replace `path` with `data`, or leave it as it was. Makes the folder. Raises TrainerError."""
     with replacing(path) as part:

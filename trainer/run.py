@@ -13,7 +13,7 @@ import torch
 from .checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
 from .data import Dataset
 from .errors import CheckpointError
-from .files import write_atomic
+from .files import discard_parts, write_atomic
 from .metrics import classification_metrics
 from .model_card import model_card
 from .softmax_regression import Model
@@ -26,6 +26,7 @@ class Run:
     def __init__(self, folder: Path, data: Dataset, *, pictures: bool) -> None:
         self.checkpoint_path = folder / FILE_NAME
         self._folder, self._data, self._pictures = folder, data, pictures
+        discard_parts(folder)
 
     def unfinished(self) -> Checkpoint | None:
         """Read the checkpoint to go on from, or None where there is none. Raises CheckpointError for a damaged one."""

@@ -163,13 +163,13 @@ class _Fitting:
 
     def result(self) -> Fit:
         """Return the fit as it stands; an unfinished one carries what it needs to go on."""
-        kept = dataclasses.replace(self._model, **self._best) if self.finished and self._best else self._model
-        model = kept.to("cpu")
+        tensors = self._model.tensors() | (self._best if self.finished else {})
+        model = Model(**{name: tensor.cpu().clone() for name, tensor in tensors.items()})
         progress, state = None, {}
         if not self.finished:
             progress = {"history": [asdict(row) for row in self.history], "position": self._solver.position}
             best = {f"best.{name}": tensor for name, tensor in self._best.items()}
-            state = {name: tensor.cpu().numpy() for name, tensor in (self._solver.tensors() | best).items()}
+            state = {name: tensor.cpu().clone().numpy() for name, tensor in (self._solver.tensors() | best).items()}
         checkpoint = Checkpoint(
             **{name: tensor.numpy() for name, tensor in model.tensors().items()},
             **golden_examples(model, self._data.test),

@@ -45,7 +45,7 @@ def test_a_run(run_kit: Kit) -> None:
     matrix = np.array(report["metrics"]["confusion_matrix"])
     assert matrix.trace() / matrix.sum() == pytest.approx(report["figures"]["test_accuracy"])
     assert load_checkpoint(folder / "model.safetensors").provenance["figures"] == report["figures"]
-    assert f"{report['figures']['test_accuracy'] * 100:.1f}" in (folder / "MODEL_CARD.md").read_text()
+    assert f"Test accuracy {report['figures']['test_accuracy']:.4f}" in (folder / "MODEL_CARD.md").read_text()
 
     assert result.stdout.splitlines() == [
         f"test accuracy {report['figures']['test_accuracy']:.4f}, loss {report['figures']['test_loss']:.4f}",
@@ -59,7 +59,7 @@ def test_a_run(run_kit: Kit) -> None:
 def test_no_report_leaves_the_pictures_out(run_kit: Kit) -> None:
     assert run_kit("train", *SHORT, "--epochs", "1").exit_code == 0
     assert names(Path("runs/digits")) == RUN
-    assert ".png" not in Path("runs/digits/MODEL_CARD.md").read_text()
+    assert not any(name in Path("runs/digits/MODEL_CARD.md").read_text() for name in PICTURES)
 
 
 def test_json_is_the_report_and_nothing_else(run_kit: Kit) -> None:
@@ -84,7 +84,7 @@ def test_settings_reach_the_fit(run_kit: Kit) -> None:
     arguments = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     report = json.loads(run_kit("train", *SHORT, "--json", *arguments).stdout)
     assert report["settings"] == flags | {"patience": 3}
-    assert 0 < report["figures"]["val_loss"]
+    assert report["figures"]["val_loss"] > 0
 
 
 def test_lbfgs(run_kit: Kit) -> None:
@@ -216,12 +216,12 @@ def test_ctrl_c_saves_and_resume_goes_on(tmp_path: Path, undisturbed: bytes) -> 
 def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path, undisturbed: bytes) -> None:
     checkpoint = tmp_path / "runs/digits/model.safetensors"
     generator = np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(8):
         process = start(tmp_path, *LONG, "--resume")
         started = time.monotonic()
         while process.poll() is None and not checkpoint.exists() and time.monotonic() < started + 60:
             time.sleep(0.002)
-        time.sleep(float(generator.uniform(0, 5)))
+        time.sleep(float(generator.uniform(0, 4)))
         process.kill()
         process.communicate(timeout=60)
         assert load_checkpoint(checkpoint).labels == tuple("0123456789")

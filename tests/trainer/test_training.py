@@ -251,7 +251,7 @@ class Interrupt:
         return self.left <= 0
 
 
-@pytest.mark.parametrize("stops", [[1], [4], [7, 3], [2, 2, 2]])
+@pytest.mark.parametrize("stops", [[1], [4], [5, 2], [2, 2, 2]])
 @pytest.mark.parametrize(
     "settings",
     [

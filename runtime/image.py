@@ -87,7 +87,10 @@ class ImageContract:
     def _conform(self, image: Image.Image) -> Pixels:
         from PIL import Image as pillow
 
-        converted = _flatten(image).convert(self.color)
+        try:
+            converted = _flatten(image).convert(self.color)
+        except ValueError as error:
+            raise InputError(f"expected an image that converts to {self.color}, got mode {image.mode} ({error})") from None
         if converted.size != (self.width, self.height):
             converted = converted.resize((self.width, self.height), pillow.Resampling[self.filter.upper()])
         return np.asarray(converted, dtype=np.uint8).reshape(self.shape)

@@ -44,7 +44,8 @@ def test_core_refuses_a_model_that_did_not_learn(made_up: Dataset) -> None:
         list(core.compare(made_up, [(torch.zeros(8, 8), 0)], rounds=1, textbook_rounds=1, floor=1.1))  # type: ignore[arg-type]
 
 
-def test_whole(tmp_path: Path) -> None:
+def test_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.pictures.write_pictures", lambda *_, **__: None)  # takes seconds, and has its tests
     whole.check_report(whole.command("digits", tmp_path, tmp_path / "run", "--no-report"), 0.8)
     parts = whole.instrumented("digits", str(tmp_path))
     assert {"import torch", "load the data", "fit", "draw the pictures"} <= set(parts)

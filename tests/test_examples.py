@@ -22,7 +22,7 @@ def run_example(name: str, *arguments: str | Path, cwd: Path) -> subprocess.Comp
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     result = run_example("sample_image.py", "digits", "0", "sample", cwd=folder)
-    assert result.stdout == "sample.png, sample.npy: a test image that shows '7'\n", result.stderr
+    assert result.stdout == "sample.png, sample.npy: a test image that shows '1'\n", result.stderr
     return folder
 
 

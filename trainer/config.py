@@ -28,10 +28,10 @@ class FitConfig:
     solver: str = "sgd"
     epochs: int | None = None
     batch_size: int = 256
-    lr: float = 0.04
+    lr: float = 0.03
     schedule: str = "cosine"
     momentum: float = 0.9
-    weight_decay: float = 5e-4
+    weight_decay: float = 1e-3
     class_weights: str = "none"
     val_fraction: float = 0.0
     patience: int = 3

@@ -119,6 +119,7 @@ def test_one_bit_and_palette_images() -> None:
         ("", ".: expected an image file that can be read, found: Is a directory"),
         (Path(os.sep), "expected an image file that can be read, found: Is a directory"),
         ("nul\0.png", "expected an image file that can be read, found: embedded null byte"),
+        (Image.new("LAB", (6, 4)), "expected an image that converts to L, got mode LAB"),
         (Image.new("F", (6, 4)), "expected 8-bit or 16-bit pixels, got a floating-point image"),
     ],
 )  # fmt: skip

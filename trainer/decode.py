@@ -57,7 +57,7 @@ def decode(paths: Sequence[Path], contract: ImageContract) -> Chunk:
         for position, path in enumerate(paths):
             try:
                 pixels[position - len(reasons)] = contract.pixels(path)
-            except (InputError, ValueError) as error:  # ValueError: colours that Pillow cannot convert, such as LAB
+            except InputError as error:
                 reasons[position] = " ".join(str(error).removeprefix(f"{path}: ").split())
     return pixels[: len(paths) - len(reasons)], reasons
 

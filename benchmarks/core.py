@@ -43,7 +43,7 @@ def compare(
     }
     yield comparison(interleaved(contenders, textbook_rounds), OURS, LIMITS)
     shares = {
-        "ours": evaluate(ours.model, minibatches(data.test, 4096, CPU))[1],
+        "ours": evaluate(ours.model, minibatches(ours.model, data.test, 4096, CPU))[1],
         "textbook": textbook.accuracy(network, [(data.test.images.flatten(1) / 255, data.test.targets)]),
     }
     for name, share in shares.items():

@@ -90,7 +90,8 @@ class ImageContract:
         try:
             converted = _flatten(image).convert(self.color)
         except ValueError as error:
-            raise InputError(f"expected an image that converts to {self.color}, got mode {image.mode} ({error})") from None
+            message = f"expected an image that converts to {self.color}, got mode {image.mode} ({error})"
+            raise InputError(message) from None
         if converted.size != (self.width, self.height):
             converted = converted.resize((self.width, self.height), pillow.Resampling[self.filter.upper()])
         return np.asarray(converted, dtype=np.uint8).reshape(self.shape)

@@ -1,14 +1,18 @@
 """From a split to minibatches: where the images live, and the order in which they come."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from .data import Split
 from .errors import ConfigError
+from .softmax_regression import Model
 
 DEVICE_SHARE = 0.8
+WORK_PER_THREAD = 2**22
 BLOCK_BYTES = {"cpu": 2**20, "cuda": 2**26, "mps": 2**26}
 
 
@@ -39,20 +43,41 @@ def free_memory(device: torch.device) -> float:
 
 
 def minibatches(
-    split: Split, size: int, device: torch.device, *, order: Tensor | None = None, skip: int = 0
+    model: Model, split: Split, size: int, device: torch.device, *, order: Tensor | None = None, skip: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a split into minibatches of `size` images on the device, the last one smaller.
+    """Cut a split into minibatches of `size` images, the last one smaller: features [B, D] and labels int64 [B].
 
-    order: int64 [N], which image comes when; by default as they lie. skip: minibatches to leave out at the start.
-    Images are gathered in blocks, each of which goes to the device at once and is then cut up without a copy.
+    model: normalises the pixels. order: int64 [N], which image comes when; by default as they lie. skip: minibatches to
+    leave out at the start. Images are gathered in blocks, each of which goes to the device at once and is normalised
+    there; a thread prepares the next block while the minibatches of the last one are worked on.
     """
     order = torch.arange(len(split)) if order is None else order
     image_bytes = max(1, split.images.nbytes // len(split))
     block = size * max(1, BLOCK_BYTES[device.type] // (size * image_bytes))
-    for chosen in order[skip * size :].to(split.images.device).split(block):
+
+    def prepare(chosen: Tensor) -> tuple[Tensor, Tensor]:
         images = split.images.index_select(0, chosen).to(device)
-        targets = split.targets.index_select(0, chosen).to(device)
-        yield from zip(images.split(size), targets.split(size), strict=True)
+        return model.features(images), split.targets.index_select(0, chosen).to(device)
+
+    blocks = order[skip * size :].to(split.images.device).split(block)
+    with ThreadPoolExecutor(1) as thread:
+        pending = thread.submit(prepare, blocks[0])
+        for position in range(len(blocks)):
+            features, labels = pending.result()
+            if position + 1 < len(blocks):
+                pending = thread.submit(prepare, blocks[position + 1])
+            yield from zip(features.split(size), labels.split(size), strict=True)
+
+
+@contextmanager
+def threads_for(work: int) -> Iterator[None]:
+    """Let torch use only as many threads as pay for waiting on each other; work: multiplications in a minibatch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, work // WORK_PER_THREAD)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def shuffled(count: int, *, seed: int, epoch: int) -> Tensor:

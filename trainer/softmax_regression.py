@@ -159,13 +159,12 @@ class Accumulator:
 
 
 def gradients(
-    model: Model, images: Tensor, labels: Tensor, sums: Accumulator, class_weights: Tensor | None = None
+    model: Model, features: Tensor, labels: Tensor, sums: Accumulator, class_weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Gradients of a minibatch's mean loss with respect to the weights [D, K] and the bias [K].
 
-    images: uint8 [B, H, W, C]. labels: int64 [B]. sums: gets the minibatch's logits.
+    features: [B, D]. labels: int64 [B]. sums: gets the minibatch's logits.
     """
-    features = model.features(images)  # [B, D]
     logits = model.logits(features)  # [B, K]
     sums.add(logits, labels)
     gradient = cross_entropy_gradient(softmax(logits), labels, class_weights)  # [B, K]
@@ -183,13 +182,13 @@ def train_epoch(
 ) -> tuple[float, float]:
     """Go once through the minibatches, updating the model's weights and bias in place after each.
 
-    batches: pairs of uint8 images [B, H, W, C] and int64 labels [B]. updater: called with the parameters and their
-    gradients. sums: what an interrupted epoch has summed already. Returns the mean loss in nats and the accuracy over
+    batches: pairs of features [B, D] and int64 labels [B]. updater: called with the parameters and their gradients.
+    sums: what an interrupted epoch has summed already. Returns the mean loss in nats and the accuracy over
     the epoch, each minibatch seen before its update.
     """
     sums = sums or Accumulator(class_weights=class_weights)
-    for images, labels in batches:
-        updater((model.weights, model.bias), gradients(model, images, labels, sums, class_weights))
+    for features, labels in batches:
+        updater((model.weights, model.bias), gradients(model, features, labels, sums, class_weights))
     return sums.means()
 
 
@@ -197,6 +196,6 @@ def train_epoch(
 def evaluate(model: Model, batches: Batches) -> tuple[float, float]:
     """Mean loss in nats and accuracy of the model over all minibatches, which are as for `train_epoch`."""
     sums = Accumulator()
-    for images, labels in batches:
-        sums.add(model.logits(model.features(images)), labels)
+    for features, labels in batches:
+        sums.add(model.logits(features), labels)
     return sums.means()

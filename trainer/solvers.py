@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .batches import minibatches, shuffled
+from .batches import minibatches, shuffled, threads_for
 from .config import FitConfig
 from .data import Split
 from .softmax_regression import Accumulator, Batches, Model, gradients, sgd, train_epoch
@@ -84,8 +84,11 @@ class Sgd:
             sgd(parameters, gradients, self._velocities, lr=next(rates), momentum=config.momentum, weight_decay=decay)
 
         order = shuffled(count, seed=config.seed, epoch=epoch)
-        batches = minibatches(task.train, config.batch_size, task.device, order=order, skip=self._done)
-        means = train_epoch(task.model, self._counted(batches), updater, class_weights=task.class_weights, sums=sums)
+        batches = minibatches(task.model, task.train, config.batch_size, task.device, order=order, skip=self._done)
+        with threads_for(config.batch_size * task.model.weights.numel()):
+            means = train_epoch(
+                task.model, self._counted(batches), updater, class_weights=task.class_weights, sums=sums
+            )
         stopped = self._done < per_epoch
         self.position = {"batch": self._done, "sums": sums.sums()} if stopped else {"batch": 0, "sums": []}
         return None if stopped else means
@@ -101,12 +104,12 @@ class Sgd:
             tensor.copy_(tensors[name])
 
     def _counted(self, batches: Batches) -> Batches:
-        for images, labels in batches:
-            yield images, labels
+        for features, labels in batches:
+            yield features, labels
             self._done += 1
             self._task.on_batch(len(labels))
-            if self._task.stop():
-                return
+            if self._done % Accumulator.KEEP == 0 and self._task.stop():
+                return  # where the sums do not depend on having been stopped
 
 
 class Lbfgs:
@@ -193,9 +196,9 @@ class Lbfgs:
         class_weights = None if task.class_weights is None else task.class_weights.to(weights.dtype)
         sums = Accumulator(class_weights=class_weights)
         weights_gradient, bias_gradient = decay * weights, torch.zeros_like(bias)
-        for images, labels in minibatches(task.train, LBFGS_BATCH, task.device):
+        for features, labels in minibatches(self._model, task.train, LBFGS_BATCH, task.device):
             share = len(labels) / len(task.train)
-            batch_weights, batch_bias = gradients(self._model, images, labels, sums, class_weights)
+            batch_weights, batch_bias = gradients(self._model, features, labels, sums, class_weights)
             weights_gradient.add_(batch_weights, alpha=share)
             bias_gradient.add_(batch_bias, alpha=share)
         self._parameters[0].grad, self._parameters[1].grad = weights_gradient.T, bias_gradient

@@ -71,7 +71,7 @@ def fit(
     data: a data set, or a pair of arrays: uint8 images [N, H, W] or [N, H, W, C], and integer classes [N], of which a
     fifth is held out as the test split. on_epoch: called after each epoch. on_batch: called with the number of images
     of each minibatch. on_checkpoint: called with the fit as it stands, after each epoch and when stopped. stop: asked
-    after each minibatch whether to end the fit there. resume: an unfinished fit's checkpoint to go on from.
+    every few minibatches whether to end the fit there. resume: an unfinished fit's checkpoint to go on from.
 
     The same data, settings and device give the same weights, bit for bit, whether interrupted or not. The test split
     is evaluated after each epoch, and nothing depends on the figures. Raises ConfigError, DataError, and TrainerError
@@ -209,7 +209,7 @@ class _Fitting:
             raise ConfigError("expected the images that this fit began with, found others: resume with the same --data")
 
     def _evaluate(self, split: Split) -> tuple[float, float]:
-        return evaluate(self._model, minibatches(split, EVALUATION_BATCH, self._device))
+        return evaluate(self._model, minibatches(self._model, split, EVALUATION_BATCH, self._device))
 
     def _provenance(self) -> dict[str, Any]:
         train, test = len(self._data.train), len(self._data.test)

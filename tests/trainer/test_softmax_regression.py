@@ -155,7 +155,8 @@ def test_train_epoch_is_an_epoch_of_autograd_and_torchs_optimiser(
         total_correct += int((outputs.argmax(dim=1) == batch_labels).sum())
 
     velocities = [torch.zeros_like(model.weights), torch.zeros_like(model.bias)]
-    found = train_epoch(model, batches, lambda p, g: sgd(p, g, velocities, lr=0.1))
+    rows = [(model.features(some), classes) for some, classes in batches]
+    found = train_epoch(model, rows, lambda p, g: sgd(p, g, velocities, lr=0.1))
 
     assert found == pytest.approx((total_loss / 64, total_correct / 64), rel=1e-5)
     torch.testing.assert_close(model.weights, linear.weight.data.T, rtol=1e-4, atol=1e-5)
@@ -171,6 +172,5 @@ def test_evaluate_is_scikit_learns_log_loss_and_accuracy(
     )
     share = sklearn.metrics.accuracy_score(labels.numpy(), probabilities.argmax(axis=1))
     for size in (64, 10, 1):
-        assert evaluate(model, zip(images.split(size), labels.split(size), strict=True)) == pytest.approx(
-            (loss, share), rel=1e-5
-        )
+        rows = zip(model.features(images).split(size), labels.split(size), strict=True)
+        assert evaluate(model, rows) == pytest.approx((loss, share), rel=1e-5)

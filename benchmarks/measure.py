@@ -16,6 +16,7 @@ import click
 
 ROOT = Path(__file__).parents[1]
 FASHION_FILE = Path("FashionMNIST", "raw", "train-images-idx3-ubyte")
+PROC_STAT = Path("/proc/stat")
 CALL = (
     "import importlib, json, sys\n"
     "module, name, settings = sys.argv[1:]\n"
@@ -41,6 +42,32 @@ def _cpu_model() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+class Disturbance:
+    """How much of the machine's time went elsewhere since this was made; from /proc/stat, so on Linux alone."""
+
+    def __init__(self) -> None:
+        self._before = self._now()
+
+    def __str__(self) -> str:
+        total, busy, stolen, own = (now - before for now, before in zip(self._now(), self._before, strict=True))
+        if not total:
+            return "how much of the cores' time went elsewhere is not known"
+        return (
+            f"of the cores' time while this ran, other processes took {max(0.0, busy - own) / total:.0%} "
+            f"and the host's other guests {stolen / total:.0%}"
+        )
+
+    @staticmethod
+    def _now() -> tuple[float, ...]:
+        """Seconds of all cores together: all, busy, stolen by the host; and those of this process and its children."""
+        if not PROC_STAT.exists():
+            return 0.0, 0.0, 0.0, 0.0
+        ticks = [int(text) / os.sysconf("SC_CLK_TCK") for text in PROC_STAT.read_text().split()[1:9]]
+        user, nice, system, _, _, irq, soft_irq, stolen = ticks
+        own = sum(os.times()[:4])
+        return sum(ticks), user + nice + system + irq + soft_irq, stolen, own
 
 
 def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: bool = True) -> Seconds:

@@ -90,10 +90,10 @@ class Optimum:
 
 
 def optima(problems: dict[str, Dataset], decays: tuple[float, ...] = DECAYS) -> Iterator[str]:
-    """Yield a table: the objective that L-BFGS reaches on each problem, ours and scikit-learn's."""
+    """Yield a table for each problem: the objective that L-BFGS reaches, ours and scikit-learn's."""
     head = ("images", "λ", "ours", "iterations", "s", "scikit-learn", "iterations", "s", "ours higher by", "target")
-    rows = []
     for name, data in problems.items():
+        rows = []
         features, targets = normalised(data.train, data.train), data.train.targets.numpy()
         for decay in decays:
             ours, peer = our_optimum(data, decay), scikit_learn_optimum(features, targets, decay)
@@ -103,7 +103,7 @@ def optima(problems: dict[str, Dataset], decays: tuple[float, ...] = DECAYS) -> 
             for value, found in ((mine, ours), (theirs, peer)):
                 row += [f"{value:.7f}", found.iterations, f"{found.seconds:.1f}"]
             rows.append([*row, f"{higher:+.1e}", aimed(higher, HIGHER)])
-    yield table(head, rows)
+        yield table(head, rows)
 
 
 def fashion_and_digits(data_dir: Path) -> dict[str, Dataset]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .measure import fashion_dir, machine
+from .measure import Disturbance, fashion_dir, machine
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,9 +36,11 @@ def rounds_option(default: int) -> Callable[[Command], Command]:
 
 def show(title: str, parts: Iterable[str]) -> None:
     """Print a heading, the machine, and the parts as they come."""
+    disturbance = Disturbance()
     click.echo(f"## {title}\n\n{machine()}")
     for part in parts:
         click.echo(f"\n{part}")
+    click.echo(f"\n{disturbance}")
 
 
 @main.command()

@@ -53,20 +53,23 @@ def minibatches(
     """
     order = torch.arange(len(split)) if order is None else order
     image_bytes = max(1, split.images.nbytes // len(split))
-    block = size * max(1, BLOCK_BYTES[device.type] // (size * image_bytes))
+    per_block = max(1, BLOCK_BYTES[device.type] // (size * image_bytes))
 
     def prepare(chosen: Tensor) -> tuple[Tensor, Tensor]:
         images = split.images.index_select(0, chosen).to(device)
         return model.features(images), split.targets.index_select(0, chosen).to(device)
 
-    blocks = order[skip * size :].to(split.images.device).split(block)
+    blocks = order.to(split.images.device).split(per_block * size)[skip // per_block :]
+    # A block that is entered in its middle is prepared whole: the products of the same rows round the same way.
+    start = skip % per_block * size
     with ThreadPoolExecutor(1) as thread:
         pending = thread.submit(prepare, blocks[0])
-        for position in range(len(blocks)):
+        for following in (*blocks[1:], None):
             features, labels = pending.result()
-            if position + 1 < len(blocks):
-                pending = thread.submit(prepare, blocks[position + 1])
-            yield from zip(features.split(size), labels.split(size), strict=True)
+            if following is not None:
+                pending = thread.submit(prepare, following)
+            yield from zip(features[start:].split(size), labels[start:].split(size), strict=True)
+            start = 0
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from .softmax_regression import Model
 
 DEVICE_SHARE = 0.8
 WORK_PER_THREAD = 2**22
-BLOCK_BYTES = {"cpu": 2**20, "cuda": 2**26, "mps": 2**26}
+BLOCK_BYTES = 2**22
 
 
 def choose_device(name: str) -> torch.device:
@@ -48,28 +48,31 @@ def minibatches(
     """Cut a split into minibatches of `size` images, the last one smaller: features [B, D] and labels int64 [B].
 
     model: normalises the pixels. order: int64 [N], which image comes when; by default as they lie. skip: minibatches to
-    leave out at the start. Images are gathered in blocks, each of which goes to the device at once and is normalised
-    there; a thread prepares the next block while the minibatches of the last one are worked on.
+    leave out at the start. Images are gathered in blocks, the next one by a thread while the minibatches of the last one
+    are worked on. Features are always written to the same memory: they hold until the next minibatch is asked for.
     """
     order = torch.arange(len(split)) if order is None else order
-    image_bytes = max(1, split.images.nbytes // len(split))
-    per_block = max(1, BLOCK_BYTES[device.type] // (size * image_bytes))
+    pixels = split.images.flatten(1)  # [N, D]
+    per_block = max(1, BLOCK_BYTES // (size * pixels[0].nbytes))
+    blocks = order[skip * size :].to(pixels.device).split(per_block * size)
+    buffers = pixels.new_empty((2, len(blocks[0]), pixels.shape[1]))
+    rows = torch.empty((size, pixels.shape[1]), dtype=model.weights.dtype, device=device)
 
-    def prepare(chosen: Tensor) -> tuple[Tensor, Tensor]:
-        images = split.images.index_select(0, chosen).to(device)
-        return model.features(images), split.targets.index_select(0, chosen).to(device)
+    @torch.inference_mode()
+    def gather(block: int) -> tuple[Tensor, Tensor]:
+        chosen = blocks[block]
+        images = torch.index_select(pixels, 0, chosen, out=buffers[block % 2, : len(chosen)])
+        return images.to(device), split.targets.index_select(0, chosen).to(device)
 
-    blocks = order.to(split.images.device).split(per_block * size)[skip // per_block :]
-    # A block that is entered in its middle is prepared whole: the products of the same rows round the same way.
-    start = skip % per_block * size
     with ThreadPoolExecutor(1) as thread:
-        pending = thread.submit(prepare, blocks[0])
-        for following in (*blocks[1:], None):
-            features, labels = pending.result()
-            if following is not None:
-                pending = thread.submit(prepare, following)
-            yield from zip(features[start:].split(size), labels[start:].split(size), strict=True)
-            start = 0
+        pending = thread.submit(gather, 0)
+        for block in range(len(blocks)):
+            images, labels = pending.result()
+            if block + 1 < len(blocks):
+                pending = thread.submit(gather, block + 1)
+            for first in range(0, len(images), size):
+                batch = images[first : first + size]
+                yield model.features(batch, out=rows[: len(batch)]), labels[first : first + size]
 
 
 @contextmanager

@@ -25,10 +25,15 @@ class Model:
     mean: Tensor
     std: Tensor
 
-    def features(self, images: Tensor) -> Tensor:
-        """Normalise pixels and lay each image out as a row: uint8 [N, H, W, C] → [N, D], of the weights' dtype."""
+    def features(self, images: Tensor, out: Tensor | None = None) -> Tensor:
+        """Normalise pixels and lay each image out as a row: uint8 [N, H, W, C] → [N, D], of the weights' dtype.
+
+        out: where to write the rows, if they are not to take new memory.
+        """
         factor, offset = self._affine
-        return torch.addcmul(offset, images.flatten(1).to(factor.dtype), factor)
+        pixels = images.flatten(1)
+        rows = torch.empty_like(pixels, dtype=factor.dtype) if out is None else out
+        return torch.addcmul(offset, rows.copy_(pixels), factor, out=rows)
 
     def logits(self, features: Tensor) -> Tensor:
         """float32 [N, D] → float32 [N, K]."""
@@ -84,8 +89,8 @@ def cross_entropy_gradient(probabilities: Tensor, labels: Tensor, class_weights:
 
     probabilities: [N, K], rows sum to 1. labels: int64 [N], in 0..K-1. class_weights: [K]. Returns [N, K].
     """
-    minus_one = probabilities.new_full((len(labels), 1), -1)
-    gradient = probabilities.scatter_add(1, labels[:, None], minus_one).div_(len(labels))  # softmax − onehot
+    share = 1 / len(labels)
+    gradient = torch.zeros_like(probabilities).scatter_(1, labels[:, None], -share).add_(probabilities, alpha=share)
     return gradient if class_weights is None else gradient.mul_(class_weights[labels][:, None])
 
 
@@ -104,7 +109,7 @@ def sgd(
     parameter; λ/2 · ‖W‖² is what it adds to the objective. The form of Sutskever et al. 2013 that torch.optim.SGD uses.
     """
     for parameter, gradient, velocity, decay in zip(parameters, gradients, velocities, weight_decay, strict=True):
-        velocity.mul_(momentum).add_(gradient)
+        torch.add(gradient, velocity, alpha=momentum, out=velocity)
         if decay:
             velocity.add_(parameter, alpha=decay)
         parameter.sub_(velocity, alpha=lr)
@@ -112,7 +117,7 @@ def sgd(
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """Share of rows whose largest entry is at the true label: [N, K] and int64 [N] → scalar in 0-1."""
-    return (logits.argmax(dim=1) == labels).to(torch.float32).mean()
+    return (logits.max(dim=1).indices == labels).to(torch.float32).mean()
 
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -126,7 +131,7 @@ class Accumulator:
     stay on the device they come from until they are read.
     """
 
-    KEEP = 16
+    KEEP = 32
 
     def __init__(self, *start: float, class_weights: Tensor | None = None) -> None:
         self._sums: tuple[Tensor | float, ...] = start or (0.0, 0.0, 0.0)
@@ -151,7 +156,8 @@ class Accumulator:
 
     def _sum_up(self) -> None:
         if self._kept:
-            logits, labels = (torch.cat(kept) for kept in zip(*self._kept, strict=True))
+            logits = torch.cat([kept.T for kept, _ in self._kept], dim=1).T  # a class's lie side by side, as they came
+            labels = torch.cat([kept for _, kept in self._kept])
             loss, correct, images = self._sums
             loss += cross_entropy(logits, labels, self._class_weights) * len(labels)
             self._sums = loss, correct + accuracy(logits, labels) * len(labels), images + len(labels)

@@ -177,8 +177,8 @@ def test_the_checkpoint_says_where_it_comes_from(digits_fit: Fit) -> None:
 def test_blocks_do_not_change_the_minibatches(tiny: Dataset, plain: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
     cpu = torch.device("cpu")
-    whole = list(minibatches(plain, tiny.train, 7, cpu, order=order))
-    monkeypatch.setattr("trainer.batches.BLOCK_BYTES", {"cpu": 1})
+    whole = [(images.clone(), targets) for images, targets in minibatches(plain, tiny.train, 7, cpu, order=order)]
+    monkeypatch.setattr("trainer.batches.BLOCK_BYTES", 1)
     for (images, targets), (other_images, other_targets) in zip(
         whole, minibatches(plain, tiny.train, 7, cpu, order=order), strict=True
     ):
@@ -393,5 +393,5 @@ def test_streamed_blocks_are_the_resident_images(digits: Dataset, monkeypatch: p
     config = FitConfig(epochs=2, batch_size=32, device="cuda")
     resident = fit(digits, config)
     monkeypatch.setattr("trainer.batches.free_memory", lambda _: 0.0)
-    monkeypatch.setattr("trainer.batches.BLOCK_BYTES", {"cuda": 2**14})
+    monkeypatch.setattr("trainer.batches.BLOCK_BYTES", 2**14)
     assert torch.equal(fit(digits, config).model.weights, resident.model.weights)

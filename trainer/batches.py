@@ -48,7 +48,7 @@ def minibatches(
     """Cut a split into minibatches of `size` images, the last one smaller: features [B, D] and labels int64 [B].
 
     model: normalises the pixels. order: int64 [N], which image comes when; by default as they lie. skip: minibatches to
-    leave out at the start. Images are gathered in blocks, the next one by a thread while the minibatches of the last one
+    leave out at the start. Images are gathered in blocks, the next one by a thread while the minibatches of the last
     are worked on. Features are always written to the same memory: they hold until the next minibatch is asked for.
     """
     order = torch.arange(len(split)) if order is None else order
@@ -56,7 +56,7 @@ def minibatches(
     per_block = max(1, BLOCK_BYTES // (size * pixels[0].nbytes))
     blocks = order[skip * size :].to(pixels.device).split(per_block * size)
     buffers = pixels.new_empty((2, len(blocks[0]), pixels.shape[1]))
-    rows = torch.empty((size, pixels.shape[1]), dtype=model.weights.dtype, device=device)
+    rows = torch.empty((min(size, len(blocks[0])), pixels.shape[1]), dtype=model.weights.dtype, device=device)
 
     @torch.inference_mode()
     def gather(block: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 DEVICE := .venv-device
-PACKAGES := $(wildcard export/*.py runtime/*.py trainer/*.py)
+PACKAGES := $(wildcard export/*.py export/*/*.py runtime/*.py trainer/*.py)
 
 .PHONY: help demo test test-all check
 

@@ -5,12 +5,38 @@ from export import export
 from trainer import load_checkpoint
 
 report = export(load_checkpoint("runs/digits/model.safetensors"), "onnx", "model.onnx")
-report.parity.max_difference, report.digest
+report.parity.max_difference, report.proof.certain, report.digest
 ```
+
+`to_onnx` and `to_torchscript` do the same with any classifier that is a `torch.nn.Module`.
 """
 
+from typing import Any
+
+from .bound import Proof
 from .errors import ExportError, ParityError
 from .exporting import ExportReport, export
 from .parity import Parity
+from .verification import LabelledImages, Verification
 
-__all__ = ["ExportError", "ExportReport", "Parity", "ParityError", "export"]
+__all__ = [
+    "ExportError",
+    "ExportReport",
+    "LabelledImages",
+    "Parity",
+    "ParityError",
+    "Proof",
+    "Verification",
+    "export",
+    "to_onnx",
+    "to_torchscript",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch when it is asked for."""
+    if name in ("to_onnx", "to_torchscript"):
+        from . import modules
+
+        return getattr(modules, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

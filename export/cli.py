@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
-from trainer.checkpoint import FILE_NAME, RUNS, load_checkpoint
+from runtime.errors import needs_extra
+from trainer.checkpoint import FILE_NAME, RUNS, Checkpoint, load_checkpoint
 
 from .errors import ExportError
-from .exporting import FORMATS, ExportReport
+from .exporting import ExportReport
 from .exporting import export as export_checkpoint
-from .parity import TOLERANCE
+from .formats import FORMATS
+from .verification import LabelledImages, Verification
 
 
 @click.command()
@@ -23,38 +25,61 @@ from .parity import TOLERANCE
     multiple=True,
     default=["onnx"],
     show_default="onnx",
-    help=f"{'; '.join(f'{name} for {item.purpose}' for name, item in FORMATS.items())}. May be given again.",
+    help=f"{'; '.join(f'{name}: {item.purpose}' for name, item in FORMATS.items())}. May be given again.",
 )
 @click.option(
     "--output", type=click.Path(path_type=Path), help="File to write, or a folder.  [default: beside the checkpoint]"
 )
+@click.option("--opset", type=int, help="Of the ONNX operators.  [default: 13]")
+@click.option("--target-ort", metavar="VERSION", help="The oldest onnxruntime that has to load the file, such as 1.15.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=TOLERANCE,
-    show_default=True,
-    help="Largest difference in probability that passes.",
+    help="Largest difference in probability that passes.  [default: "
+    + ", ".join(f"{item.tolerance:g} for {name}" for name, item in FORMATS.items())
+    + "]",
+)
+@click.option(
+    "--verify-on", metavar="DATA", help="Compare on the test images of a data set too, as for kit train --data."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="KIT_DATA_DIR",
+    help="Where torchvision's sets lie.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def export(
-    checkpoint_or_run: Path | None, formats: tuple[str, ...], output: Path | None, tolerance: float, as_json: bool
+    checkpoint_or_run: Path | None,
+    formats: tuple[str, ...],
+    output: Path | None,
+    opset: int | None,
+    target_ort: str | None,
+    tolerance: float | None,
+    verify_on: str | None,
+    data_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Export CHECKPOINT_OR_RUN, by default the newest run under runs/.
 
     Each file is written under a temporary name, opened again, compared with the trained model, and gets its name only
-    if every probability is within the tolerance and no label differs.
+    if every probability is within the tolerance and the labels are the same (onnx-int8: 99 % of them).
     """
     formats = tuple(dict.fromkeys(formats))
     if output and len(formats) > 1 and not output.is_dir():
         raise click.UsageError(f"with several formats --output is a folder that exists, found {output}")
     source = _checkpoint_path(checkpoint_or_run)
     checkpoint = load_checkpoint(source)
+    data = _load(verify_on, data_dir, checkpoint) if verify_on else None
     reports = []
     for name in formats:
         target = source.with_suffix(FORMATS[name].suffix) if output is None else output
         path = target / source.with_suffix(FORMATS[name].suffix).name if target.is_dir() else target
-        reports.append(export_checkpoint(checkpoint, name, path, tolerance=tolerance))
-    click.echo(_as_json(reports) if as_json else _as_table(reports))
+        report = export_checkpoint(
+            checkpoint, name, path, tolerance=tolerance, opset=opset, target_ort=target_ort, verify_on=data
+        )
+        reports.append(report)
+    click.echo(_as_json(reports) if as_json else _as_text(reports))
 
 
 def _checkpoint_path(given: Path | None) -> Path:
@@ -67,23 +92,58 @@ def _checkpoint_path(given: Path | None) -> Path:
     return given / FILE_NAME if given.is_dir() else given
 
 
+def _load(name: str, data_dir: Path | None, checkpoint: Checkpoint) -> LabelledImages:
+    """Load the test images of a data set as the model takes them."""
+    with needs_extra("train", "loading a data set"):
+        from trainer.data import load_data
+    image = checkpoint.image
+    if image.height != image.width:
+        raise ExportError(f"expected a model of square images for --verify-on, found {image.height}×{image.width}")
+    data = load_data(name, data_dir=data_dir, image_size=image.height, color=image.color)
+    return LabelledImages(
+        name=data.name, labels=data.labels, images=data.test.images.numpy(), targets=data.test.targets.numpy()
+    )
+
+
 def _as_json(reports: list[ExportReport]) -> str:
     documents = [asdict(report) | {"path": str(report.path)} for report in reports]
     return json.dumps(documents, indent=2, ensure_ascii=False)
 
 
-def _as_table(reports: list[ExportReport]) -> str:
-    rows = [("format", "file", "bytes", "images compared", "largest difference", "labels that differ")] + [
+def _as_text(reports: list[ExportReport]) -> str:
+    head = (
+        "format",
+        "file",
+        "bytes",
+        "images compared",
+        "largest difference",
+        "labels that differ",
+        "certain",
+        "largest logit error",
+    )
+    rows = [head] + [
         (
             report.format,
             str(report.path),
             f"{report.size:,}",
-            str(report.parity.images),
+            f"{report.parity.images:,}",
             f"{report.parity.max_difference:.1e}",
             str(report.parity.label_flips),
+            f"{report.proof.certain:.2%} of {report.proof.images:,}" if report.proof else "",
+            f"{report.proof.logit_error:.1e}" if report.proof and report.proof.logit_error is not None else "",
         )
         for report in reports
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join(
+        lines + [_verified(report.format, report.verification) for report in reports if report.verification]
+    )
+
+
+def _verified(name: str, found: Verification) -> str:
+    return (
+        f"{name} on {found.images:,} images of {found.data}: accuracy {found.accuracy:.4f}, the trained model's "
+        f"{found.trained_accuracy:.4f}; largest difference {found.max_difference:.1e}, {found.label_flips} labels "
+        f"differ, {found.certain:.2%} certain not to"
+    )

@@ -2,45 +2,36 @@
 
 import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from runtime.artefact import Golden, Metadata, PixelStatistics
-from runtime.errors import needs_extra
 from trainer.checkpoint import Checkpoint
 from trainer.files import replacing
 
+from .bound import Proof, prove
 from .errors import ExportError
-from .parity import TOLERANCE, Artefact, Parity, check_parity
-
-
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """How a format is made. module: has `write` and `open_artefact`. extra: what to install for it."""
-
-    module: str
-    suffix: str
-    extra: str
-    purpose: str
-
-    def tools(self) -> tuple[Callable[[Checkpoint, Metadata], bytes], Callable[[Path], Artefact]]:
-        """Import the functions that write and open this format."""
-        with needs_extra(self.extra, f"exporting to {self.suffix}"):
-            module = import_module(self.module)
-        return module.write, module.open_artefact
-
-
-FORMATS = {
-    "onnx": Format(module="export.to_onnx", suffix=".onnx", extra="export", purpose="onnxruntime 1.15 or newer"),
-    "torchscript": Format(module="export.to_torchscript", suffix=".pt", extra="train", purpose="torch and LibTorch"),
-}
+from .fold import fold
+from .formats import FORMATS
+from .parity import Artefact, Gate, Parity, arithmetic_probabilities, check_parity, probes, reference_probabilities
+from .target import target_for
+from .verification import LabelledImages, Verification, verify
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportReport:
-    """What was written and how it compared. size: bytes. digest: of the file. tolerance: largest difference allowed."""
+    """What was written and how it compared.
+
+    size: bytes. digest: of the file. parity: on golden, training, black, white and random images. tolerance: largest
+    difference allowed. proof: what cannot differ; None where the model is not the kit's own. verification: what
+    `verify_on` came to, where it was given.
+    """
 
     format: str
     path: Path
@@ -48,6 +39,8 @@ class ExportReport:
     digest: str
     parity: Parity
     tolerance: float
+    proof: Proof | None = None
+    verification: Verification | None = None
 
 
 def export(
@@ -55,30 +48,72 @@ def export(
     format: str,  # noqa: A002 - the word that users know
     path: str | os.PathLike[str],
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
+    opset: int | None = None,
+    target_ort: str | None = None,
+    verify_on: LabelledImages | None = None,
 ) -> ExportReport:
     """Write `checkpoint` to `path` in a format of `FORMATS`, if the written file answers as the trained model does.
 
-    tolerance: the largest difference in probability, above 0 and below 1. Raises ParityError, and leaves `path` as it
-    was, where a probability differs by more or a label differs; ExportError for an unknown format.
+    tolerance: the largest difference in probability, above 0 and below 1; by default the format's. opset: of the ONNX
+    operators, by default 13, which every onnxruntime since 1.15 loads. target_ort: the onnxruntime that has to load the
+    file, such as "1.15". verify_on: images to compare on as well. Raises ExportError for what cannot be made, and
+    ParityError, `path` staying as it was, where probabilities or labels differ by more than the format lets through.
     """
     if format not in FORMATS:
         raise ExportError(f"expected a format out of {', '.join(FORMATS)}, found {format!r}")
-    if not 0 < tolerance < 1:
-        raise ExportError(f"expected a tolerance above 0 and below 1, found {tolerance!r}")
-    write, open_artefact = FORMATS[format].tools()
-    metadata = describe(checkpoint, tolerance)
-    data = write(checkpoint, metadata)
-    path = Path(path)
+    kind = FORMATS[format]
+    gate = gate_for(kind.tolerance if tolerance is None else tolerance, kind.agreement)
+    target = target_for(format, opset, target_ort)
+    module = kind.load()
+    numbers = module.prepare(checkpoint)
+    arithmetic = numbers.arithmetic()
+    proved = partial(prove, *fold(checkpoint), arithmetic)
+    proof = proved(np.concatenate([checkpoint.golden_images, checkpoint.sample_images]))
+    metadata = describe(checkpoint, gate.tolerance, proof)
+    trained = partial(reference_probabilities, checkpoint)
+    with written(Path(path), module.write(numbers, metadata, target), module.open_artefact) as artefact:
+        parity = check_parity(
+            artefact,
+            metadata,
+            probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images),
+            trained,
+            gate,
+            partial(arithmetic_probabilities, arithmetic),
+        )
+        verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
+    return report(format, Path(path), parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification)
+
+
+@contextmanager
+def written(path: Path, data: bytes, open_artefact: Callable[[Path], Artefact]) -> Iterator[Artefact]:
+    """Open `data` as it will lie at `path`; it gets there if the block ends well."""
     with replacing(path) as part:
         part.write_bytes(data)
-        parity = check_parity(open_artefact(part), metadata, checkpoint, tolerance)
+        yield open_artefact(part)
+
+
+def gate_for(tolerance: float, agreement: float = 1.0) -> Gate:
+    """Make a gate. Raises ExportError for a tolerance that is not above 0 and below 1."""
+    if not 0 < tolerance < 1:
+        raise ExportError(f"expected a tolerance above 0 and below 1, found {tolerance!r}")
+    return Gate(tolerance=tolerance, agreement=agreement)
+
+
+def report(format: str, path: Path, **found: Any) -> ExportReport:  # noqa: A002 - as above
+    """Report on the file at `path`."""
+    data = path.read_bytes()
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return ExportReport(format=format, path=path, size=len(data), digest=digest, parity=parity, tolerance=tolerance)
+    return ExportReport(format=format, path=path, size=len(data), digest=digest, **found)
 
 
-def describe(checkpoint: Checkpoint, tolerance: float) -> Metadata:
+def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof) -> Metadata:
     """Collect what an artefact of this checkpoint carries beside its graph."""
+    provenance: Mapping[str, Any] = {
+        **checkpoint.provenance,
+        "checkpoint": checkpoint.digest(),
+        "proof": asdict(proof),
+    }
     return Metadata(
         labels=checkpoint.labels,
         image=checkpoint.image,
@@ -86,5 +121,5 @@ def describe(checkpoint: Checkpoint, tolerance: float) -> Metadata:
         golden=Golden(
             images=checkpoint.golden_images, probabilities=checkpoint.golden_probabilities, tolerance=tolerance
         ),
-        provenance={**checkpoint.provenance, "checkpoint": checkpoint.digest()},
+        provenance=provenance,
     )

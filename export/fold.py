@@ -1,9 +1,13 @@
 """Folding the normalisation into the weights, so that an artefact takes raw pixels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.checkpoint import Checkpoint
+
+from .bound import Arithmetic
 
 
 def fold(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -13,5 +17,27 @@ def fold(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float6
     """
     pixels = checkpoint.image.height * checkpoint.image.width
     mean, std = (np.tile(values.astype(np.float64), pixels)[:, None] for values in (checkpoint.mean, checkpoint.std))
-    weights = checkpoint.weights / std  # [D, K]
+    weights = np.ascontiguousarray(checkpoint.weights) / std  # [D, K], in one order of summing up
     return weights, checkpoint.bias - (mean * weights).sum(axis=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded:
+    """What a float32 artefact multiplies raw pixels with. weights: float32 [D, K]. bias: float32 [K]."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def arithmetic(self) -> Arithmetic:
+        """What such an artefact computes: D products and the bias, summed up in float32."""
+        return Arithmetic(
+            weights=self.weights.astype(np.float64),
+            bias=self.bias.astype(np.float64),
+            roundings=len(self.weights) + 1,
+        )
+
+
+def prepare(checkpoint: Checkpoint) -> Folded:
+    """Fold, and round to float32."""
+    weights, bias = fold(checkpoint)
+    return Folded(weights=weights.astype(np.float32), bias=bias.astype(np.float32))

@@ -10,10 +10,12 @@ prediction.label, prediction.probability, prediction.index
 
 from .classifier import Classifier, Prediction, classify, load
 from .errors import ArtefactError, InputError, KitError, MissingExtraError, SelfTestError
+from .image import ImageContract
 
 __all__ = [
     "ArtefactError",
     "Classifier",
+    "ImageContract",
     "InputError",
     "KitError",
     "MissingExtraError",

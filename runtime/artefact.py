@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -52,18 +52,20 @@ class Golden:
 class Metadata:
     """All that an artefact carries beside its graph.
 
-    labels: K different class names in output order. provenance: data set, counts, final figures, settings, versions,
-    checkpoint digest; free-form JSON.
+    labels: K different class names in output order. pixel_statistics: None where the training images are not known.
+    provenance: data set, counts, final figures, settings, versions, checkpoint digest; free-form JSON. others: entries
+    by names that this version does not know, as a later one wrote them.
     """
 
     labels: tuple[str, ...]
     image: ImageContract
-    pixel_statistics: PixelStatistics
+    pixel_statistics: PixelStatistics | None
     golden: Golden
     provenance: Mapping[str, Any]
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entries as JSON values, by name, in the order of ENTRIES."""
+        """Return the entries as JSON values, by name, in the order of ENTRIES, and the others after them."""
         golden = {
             "images": base64.b64encode(self.golden.images.tobytes()).decode("ascii"),
             "probabilities": [[float(f"{p:.9g}") for p in row] for row in self.golden.probabilities],
@@ -73,9 +75,10 @@ class Metadata:
             "version": VERSION,
             "labels": list(self.labels),
             "image": asdict(self.image),
-            "pixel_statistics": {"mean": list(self.pixel_statistics.mean), "std": list(self.pixel_statistics.std)},
+            "pixel_statistics": self.pixel_statistics and asdict(self.pixel_statistics),
             "golden": golden,
             "provenance": dict(self.provenance),
+            **self.others,
         }
 
     def to_props(self) -> dict[str, str]:
@@ -90,7 +93,8 @@ def dumps(value: object) -> str:
 
 def from_props(props: Mapping[str, str]) -> Metadata:
     """Read what `Metadata.to_props` wrote. Raises ArtefactError."""
-    return from_json({name: _loads(PREFIX + name, props[PREFIX + name]) for name in ENTRIES if PREFIX + name in props})
+    names = [key.removeprefix(PREFIX) for key in props if key.startswith(PREFIX)]
+    return from_json({name: _loads(PREFIX + name, props[PREFIX + name]) for name in sorted(names)})
 
 
 def from_text(text: str | bytes) -> Metadata:
@@ -114,12 +118,23 @@ def from_json(document: Mapping[str, Any]) -> Metadata:
         "pixel_statistics", document["pixel_statistics"], _statistics, "mean and std, a finite number a channel"
     )
     _expect(
-        len(statistics.mean) == image.channels, PREFIX + "pixel_statistics", f"{image.channels} channels", statistics
+        not statistics or len(statistics.mean) == image.channels,
+        PREFIX + "pixel_statistics",
+        f"{image.channels} channels",
+        statistics,
     )
     golden = _golden(document["golden"], image, len(labels))
     provenance = document["provenance"]
     _expect(isinstance(provenance, dict), PREFIX + "provenance", "an object", provenance)
-    return Metadata(labels=labels, image=image, pixel_statistics=statistics, golden=golden, provenance=provenance)
+    others = {name: value for name, value in document.items() if name not in ENTRIES}
+    return Metadata(
+        labels=labels,
+        image=image,
+        pixel_statistics=statistics,
+        golden=golden,
+        provenance=provenance,
+        others=others,
+    )
 
 
 def _check_version(version: object) -> None:
@@ -140,10 +155,12 @@ def _labels(value: Any) -> tuple[str, ...]:
 
 
 def _image(value: Any) -> ImageContract:
-    return ImageContract(**{field.name: value[field.name] for field in fields(ImageContract)})
+    return ImageContract(**{part.name: value[part.name] for part in fields(ImageContract)})
 
 
-def _statistics(value: Any) -> PixelStatistics:
+def _statistics(value: Any) -> PixelStatistics | None:
+    if value is None:
+        return None
     mean, std = (tuple(float(number) for number in value[name]) for name in ("mean", "std"))
     if len(mean) != len(std) or len(mean) not in CHANNELS.values() or not np.isfinite(mean + std).all():
         raise ValueError

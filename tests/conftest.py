@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 import kit
 from export import export
-from export.exporting import FORMATS
+from export.formats import FORMATS
 from tests.interpreter import Kit
 from trainer import Checkpoint, Dataset, Fit, FitConfig, Split, fit, load_data
 

@@ -30,7 +30,7 @@ def loaded(code: str, *arguments: str) -> set[str]:
         ("import trainer\ntrainer.fit, trainer.load_data", {"export", "onnx", "onnxruntime", "kit", "click"}),
         ("from trainer import load_checkpoint", {"torch", "export", "onnx", "onnxruntime", "kit"}),
         ("import export", {"torch", "onnx", "onnxruntime", "kit", "click"}),
-        ("import export.to_onnx", {"torch", "kit", "click"}),
+        ("import export.formats.onnx, export.formats.onnx_int8", {"torch", "kit", "click"}),
     ],
 )
 def test_an_import_loads_no_more_than_it_may(code: str, forbidden: set[str]) -> None:

@@ -21,7 +21,7 @@ RUNS = Path("runs")
 FILE_NAME = "model.safetensors"
 ENTRY = "kit"
 STATE = "state."
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Checkpoint:
 
     weights: float32 [D, K]. bias: float32 [K]. mean, std: float32 [C], of the training pixels, in units of 0-255.
     golden_images: uint8 [G, H, W, C], held-out images; golden_probabilities: float32 [G, K], the trained model's.
+    sample_images: uint8 [S, H, W, C], some of the training images, for what an exporter has to choose or compare.
     labels: K class names. provenance: JSON. progress, state: of an unfinished fit, JSON and tensors, what it needs to
     go on; None and empty once it is finished.
     """
@@ -40,6 +41,7 @@ class Checkpoint:
     std: NDArray[np.float32]
     golden_images: NDArray[np.uint8]
     golden_probabilities: NDArray[np.float32]
+    sample_images: NDArray[np.uint8]
     labels: tuple[str, ...]
     image: ImageContract
     provenance: Mapping[str, Any]
@@ -113,6 +115,8 @@ def _checkpoint(description: str | None, tensors: dict[str, NDArray[Any]]) -> Ch
             raise ValueError(f"{name} holds values that are not finite")
     if not (tensors["std"] > 0).all() or not 1 <= len(tensors["golden_images"]) == len(tensors["golden_probabilities"]):
         raise ValueError("std or golden examples out of range")
+    if not len(tensors["sample_images"]):
+        raise ValueError("no training images")
     fields = {name: tensors[name] for name in _shapes(image, len(labels))}
     return Checkpoint(
         labels=labels,
@@ -134,4 +138,5 @@ def _shapes(image: ImageContract, classes: int) -> dict[str, tuple[type[np.gener
         "std": (np.float32, (image.channels,)),
         "golden_images": (np.uint8, (None, *image.shape)),
         "golden_probabilities": (np.float32, (None, classes)),
+        "sample_images": (np.uint8, (None, *image.shape)),
     }

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .batches import choose_device, minibatches, place
@@ -24,6 +26,8 @@ EVALUATION_BATCH = 4096
 STATISTICS_BLOCK = 2**25
 GOLDEN_COUNT = 16
 GOLDEN_BYTES = 64 * 2**10
+SAMPLE_COUNT = 1024
+SAMPLE_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,7 @@ class _Fitting:
         train, self._validation = data.train, None
         if config.val_fraction:
             train, self._validation = hold_out(data.train, config.val_fraction, seed=config.seed, name=data.name)
+        self._sample = training_sample(train, config.seed)
         self._test = place(data.test, self._device)
         self._model = start(train, len(data.labels), config.seed).to(self._device)
         self._best: dict[str, Tensor] = {}
@@ -173,6 +178,7 @@ class _Fitting:
         checkpoint = Checkpoint(
             **{name: tensor.numpy() for name, tensor in model.tensors().items()},
             **golden_examples(model, self._data.test),
+            sample_images=self._sample,
             labels=self._data.labels,
             image=self._data.contract,
             provenance=self._provenance(),
@@ -255,6 +261,14 @@ CLASS_WEIGHTS: dict[str, Callable[[Split, int, torch.device], Tensor | None]] = 
     "none": lambda train, classes, device: None,  # noqa: ARG005 - the same call for both
     "balanced": balanced,
 }
+
+
+def training_sample(train: Split, seed: int) -> NDArray[np.uint8]:
+    """Draw some training images to carry along: uint8 [S, H, W, C], at most 1 MiB, in the order of the split."""
+    count = max(1, min(len(train), SAMPLE_COUNT, SAMPLE_BYTES // train.images[0].numel()))
+    drawn = np.random.default_rng(seed).choice(len(train), count, replace=False)
+    sample: NDArray[np.uint8] = train.images[torch.from_numpy(np.sort(drawn))].numpy()
+    return sample
 
 
 def golden_examples(model: Model, split: Split) -> dict[str, Any]:

@@ -28,9 +28,9 @@ def test_the_newest_run_and_every_format(runs: Kit) -> None:
     for row, (name, suffix) in zip(rows, [("onnx", "onnx"), ("torchscript", "pt")], strict=True):
         path = Path(f"runs/second/model.{suffix}")
         cells = row.split()
-        assert cells[:4] == [name, str(path), f"{path.stat().st_size:,}", "267"]
+        assert cells[:4] == [name, str(path), f"{path.stat().st_size:,}", "1,291"]
         assert 0 < float(cells[4]) < 1e-5
-        assert cells[5] == "0"
+        assert cells[5:8] == ["0", "100.00%", "of"]
     assert sorted(path.name for path in Path("runs/second").iterdir()) == [
         "model.onnx",
         "model.pt",

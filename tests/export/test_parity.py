@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from export import ExportError, ParityError, export, to_onnx, to_torchscript
-from export.exporting import FORMATS
+from export import ExportError, ParityError, export
 from export.fold import fold
-from export.parity import reference_probabilities
-from runtime.artefact import INPUT
+from export.formats import FORMATS
+from export.parity import answers, reference_probabilities
+from runtime import Classifier
+from runtime.artefact import INPUT, Metadata
 from trainer import Checkpoint, Dataset, Fit, fit
 
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -27,14 +28,18 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 # The model in torch normalises pixels and then multiplies, an artefact multiplies folded weights: float32 rounds
 # otherwise in each. `pytest -rP` on this file prints what is seen.
 TOLERANCE = 1e-5
+FLOATS = [name for name, kind in FORMATS.items() if kind.agreement == 1]
 
 
-def through_onnxruntime(files: dict[str, Path]) -> Run:
-    return to_onnx.open_artefact(files["onnx"]).probabilities
+def opened(name: str) -> Callable[[dict[str, Path]], Run]:
+    """Open the artefact of a format as `export` does to check it."""
 
+    def through(files: dict[str, Path]) -> Run:
+        run: Run = FORMATS[name].load().open_artefact(files[name]).probabilities
+        return run
 
-def through_torchscript(files: dict[str, Path]) -> Run:
-    return to_torchscript.open_artefact(files["torchscript"]).probabilities
+    through.__name__ = name
+    return through
 
 
 class Flatten(OpRun):
@@ -56,7 +61,7 @@ def through_reference(files: dict[str, Path]) -> Run:
     return run
 
 
-RUNNERS = [through_onnxruntime, through_torchscript, through_reference]
+RUNNERS = [*map(opened, FLOATS), through_reference]
 
 
 def assert_parity(run: Run, fitted: Fit, images: NDArray[np.uint8]) -> None:
@@ -114,15 +119,14 @@ def test_images_that_no_data_set_holds(
     assert_parity(runner(exported), digits_fit, images)
 
 
-@pytest.mark.parametrize("format", list(FORMATS))
+@pytest.mark.parametrize("format", FLOATS)
 def test_colour_images(format: str, tiny: Dataset, tmp_path: Path) -> None:  # noqa: A002
     """The channels have different statistics, so that a fold over the wrong axis shows."""
     images = tiny.train.images // torch.tensor([1, 2, 4], dtype=torch.uint8)
     split = dataclasses.replace(tiny.train, images=images)
     fitted = fit(dataclasses.replace(tiny, train=split, test=split))
-    path = export(fitted.checkpoint, format, tmp_path / "model").path
-    open_artefact = {"onnx": to_onnx, "torchscript": to_torchscript}[format].open_artefact
-    assert_parity(open_artefact(path).probabilities, fitted, images.numpy())
+    files = {format: export(fitted.checkpoint, format, tmp_path / "model").path}
+    assert_parity(opened(format)(files), fitted, images.numpy())
 
 
 def test_the_reference_is_torchs_model_in_double_precision(checkpoint: Checkpoint, digits: Dataset) -> None:
@@ -166,19 +170,22 @@ def break_with_nan(checkpoint: Checkpoint) -> Checkpoint:
     return dataclasses.replace(checkpoint, bias=np.full_like(checkpoint.bias, np.nan))
 
 
-@pytest.mark.parametrize("damage", [break_weight, break_bias, break_normalisation, swap_classes, break_with_nan])
-@pytest.mark.parametrize("format", list(FORMATS))
-def test_a_wrong_file_is_never_kept(
+GROSS = [break_normalisation, swap_classes]
+DAMAGES = [(name, damage) for name in FLOATS for damage in (break_weight, break_bias, *GROSS, break_with_nan)]
+
+
+@pytest.mark.parametrize(("format", "damage"), [*DAMAGES, *(("onnx-int8", damage) for damage in GROSS)])
+def test_a_wrong_model_is_never_kept(
     format: str,  # noqa: A002
     damage: Callable[[Checkpoint], Checkpoint],
     checkpoint: Checkpoint,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The writer is given another model than the one that it is compared with."""
-    module = {"onnx": to_onnx, "torchscript": to_torchscript}[format]
-    write = module.write
-    monkeypatch.setattr(module, "write", lambda checkpoint, metadata: write(damage(checkpoint), metadata))
+    """The file holds another model than the one that it is compared with."""
+    module = FORMATS[format].load()
+    prepare = module.prepare
+    monkeypatch.setattr(module, "prepare", lambda checkpoint: prepare(damage(checkpoint)))
     path = tmp_path / "model"
     path.write_bytes(b"the old file")
     with pytest.raises(ParityError, match=r"(the file was not kept|or NaN)$"):
@@ -186,14 +193,65 @@ def test_a_wrong_file_is_never_kept(
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("model", b"the old file")]
 
 
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_one_corrupted_weight_is_never_kept(
+    format: str,  # noqa: A002
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The numbers are right, and one changes a little on its way into the file: of int8 by the least step."""
+    module = FORMATS[format].load()
+    write = module.write
+
+    def corrupted(numbers: Any, metadata: Metadata, target: Any) -> bytes:
+        weights = numbers.weights.copy()
+        weights[20, 3] += 1 if weights.dtype == np.uint8 else weights.std() / 10
+        data: bytes = write(dataclasses.replace(numbers, weights=weights), metadata, target)
+        return data
+
+    monkeypatch.setattr(module, "write", corrupted)
+    with pytest.raises(
+        ParityError, match=r"expected probabilities within 1e-05 of its own numbers' and the same labels"
+    ):
+        export(checkpoint, format, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_depends_on_the_batch(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Classifier.probabilities
+    monkeypatch.setattr(
+        Classifier, "probabilities", lambda self, pixels: right(self, pixels) + (1e-4 if len(pixels) == 1 else 0)
+    )
+    with pytest.raises(ParityError, match="expected probabilities within 1e-05 of those of a larger batch"):
+        export(checkpoint, "onnx", tmp_path / "model.onnx")
+
+
+def test_answers_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.parity.BLOCK", 4)
+    images = np.arange(10, dtype=np.uint8)[:, None, None, None]
+    seen: list[int] = []
+
+    def answer(block: NDArray[np.uint8]) -> NDArray[np.float64]:
+        seen.append(len(block))
+        return block[:, :, 0, 0].astype(np.float64)
+
+    np.testing.assert_array_equal(answers(answer, images)[:, 0], np.arange(10))
+    assert seen == [4, 4, 2]
+    assert answers(answer, images[:0]).shape == (0, 1)
+
+
 def test_the_message_says_how_much_and_where(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = to_onnx.write
-    monkeypatch.setattr(to_onnx, "write", lambda checkpoint, metadata: write(swap_classes(checkpoint), metadata))
+    module = FORMATS["onnx"].load()
+    prepare = module.prepare
+    monkeypatch.setattr(module, "prepare", lambda checkpoint: prepare(swap_classes(checkpoint)))
     expected = (
         r"expected probabilities within 1e-05 of the trained model's and the same labels, "
-        r"found a difference of 0\.\d+ for (golden example|random image) \d+, label '[01]', "
+        r"found a difference of 0\.\d+ for golden example \d+, label '[01]', "
         r"and \d+ labels that differ, first for golden example 0"
     )
     with pytest.raises(ParityError, match=expected):
@@ -207,11 +265,11 @@ def test_labels_that_read_back_in_another_order(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = {"onnx": to_onnx, "torchscript": to_torchscript}[format]
+    module = FORMATS[format].load()
     write = module.write
 
-    def swapped(checkpoint: Checkpoint, metadata: Any) -> bytes:
-        data: bytes = write(checkpoint, dataclasses.replace(metadata, labels=metadata.labels[::-1]))
+    def swapped(numbers: Any, metadata: Metadata, target: Any) -> bytes:
+        data: bytes = write(numbers, dataclasses.replace(metadata, labels=metadata.labels[::-1]), target)
         return data
 
     monkeypatch.setattr(module, "write", swapped)
@@ -239,5 +297,7 @@ def test_tolerances_out_of_range(checkpoint: Checkpoint, tmp_path: Path, toleran
 
 
 def test_an_unknown_format(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="expected a format out of onnx, torchscript, found 'tflite'"):
+    with pytest.raises(
+        ExportError, match="expected a format out of onnx, onnx-int8, ort, torchscript, pt2, found 'tflite'"
+    ):
         export(checkpoint, "tflite", tmp_path / "model")

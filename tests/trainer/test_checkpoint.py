@@ -16,7 +16,7 @@ import safetensors.numpy
 from tests.interpreter import run_python
 from trainer import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 
-ARRAYS = ("weights", "bias", "mean", "std", "golden_images", "golden_probabilities")
+ARRAYS = ("weights", "bias", "mean", "std", "golden_images", "golden_probabilities", "sample_images")
 
 
 @pytest.fixture
@@ -110,6 +110,7 @@ def test_a_truncated_file(path: Path, share: float) -> None:
         ({"weights": np.full((64, 10), np.nan, np.float32)}, "weights holds values that are not finite"),
         ({"std": np.zeros(1, np.float32)}, "std or golden examples out of range"),
         ({"golden_images": np.zeros((3, 8, 8, 1), np.uint8)}, "std or golden examples out of range"),
+        ({"sample_images": np.zeros((0, 8, 8, 1), np.uint8)}, "no training images"),
         ({"golden_images": np.zeros((10, 8, 8, 3), np.uint8)}, "golden_images is uint8 [10, 8, 8, 3], expected uint8"),
     ],
 )
@@ -122,7 +123,7 @@ def test_tensors_that_do_not_fit(path: Path, changes: dict[str, Any], message: s
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "version 2, this softmax-kit reads 1"),
+        ({"version": 3}, "version 3, this softmax-kit reads 2"),
         ({"labels": None}, "'labels'"),
         ({"labels": 5}, "int"),
         ({"labels": ["a"] * 10}, "labels that are not at least 2 different names"),

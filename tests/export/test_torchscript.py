@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from export import ExportError, export
-from export.to_torchscript import open_artefact
+from export.formats.torchscript import open_artefact
 from runtime import ArtefactError
 from tests.interpreter import run_python
 from trainer import Checkpoint, Dataset, Fit, save_checkpoint

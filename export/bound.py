@@ -1,0 +1,103 @@
+"""A proof beside the sample: how far an artefact's logits can be from the trained model's, from the weights alone.
+
+docs/proof.md has the derivation. What float32 rounds is bounded as in N. Higham, "Accuracy and Stability of Numerical
+Algorithms", 2nd edition, sections 3.1 and 4.2: whatever the order of a sum, a term that passes n roundings is off by a
+factor of at most 1 + γ, γ = n·u / (1 − n·u), with u half the distance from 1 to the next number.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+WHITE = 255
+FLOAT32_ROUNDING = 2.0**-24  # u
+FLOAT64_ROUNDING = 2.0**-53
+FLOAT32_LARGEST = float(np.finfo(np.float32).max)
+# Numbers below 2^-126 may be flushed to 0, a weight or the scale of an int8 sum among them: 255 · 128 · 2^-126 a pixel.
+UNDERFLOW = 2.0**-100
+# Logits this far apart give probabilities in the same order, if each probability is within 2^-20 of itself.
+SOFTMAX = 2.0**-18
+BLOCK = 1 << 20  # pixels held in float64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arithmetic:
+    """What an artefact computes: logits = x·weights + bias, in float32.
+
+    weights: [D, K], the exact values of the artefact's weights: float32 numbers, or scale · (q − 128) for int8. bias:
+    [K], the exact values of its float32 bias. roundings: how many float32 roundings a term of a logit may pass: D + 1
+    where products are summed up in float32, in any order, with fused multiply-add or without; 3 where the sum is exact
+    in integers, and its conversion to float32, the scale and the bias round.
+    """
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    roundings: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """logit_error: no logit is off by more, for any image within 0-255; None where nothing can be said.
+
+    images: how many were given. certain: share of them whose label cannot differ, 0-1; 0 where none was given.
+    """
+
+    logit_error: float | None
+    images: int
+    certain: float
+
+
+def prove(
+    weights: NDArray[np.float64], bias: NDArray[np.float64], artefact: Arithmetic, images: NDArray[np.uint8]
+) -> Proof:
+    """Bound the artefact's logits against those of the trained model, its weights taken without any rounding.
+
+    weights: [D, K] and bias: [K], the trained model's for raw pixels, as `fold` computes them. images: [N, ...], of D
+    pixels each.
+    """
+    pixels = len(weights)
+    reach = _reach(artefact.weights, artefact.bias)  # [K]
+    both = reach + _reach(weights, bias)
+    if artefact.roundings * FLOAT32_ROUNDING > 0.5 or not (both < FLOAT32_LARGEST / 2).all():
+        return Proof(logit_error=None, images=len(images), certain=0.0)
+    rest = (pixels + 1) * UNDERFLOW + 4 * (pixels + 4) * FLOAT64_ROUNDING * both  # [K]; float64: of `fold` and of this
+
+    change, shift = artefact.weights - weights, artefact.bias - bias
+    corners = [WHITE * part.sum(axis=0) + shift for part in (change.clip(min=0), change.clip(max=0))]
+    logit_errors = np.abs(corners).max(axis=0) + _gamma(artefact.roundings) * reach + rest  # [K]
+
+    certain, magnitudes = 0, np.abs(artefact.weights)
+    step = max(1, BLOCK // pixels)
+    for start in range(0, len(images), step):
+        x = images[start : start + step].reshape(-1, pixels).astype(np.float64)  # [n, D]
+        trained = x @ weights + bias  # [n, K]
+        exported = x @ artefact.weights + artefact.bias
+        roundings = np.minimum(artefact.roundings, np.count_nonzero(x, axis=1, keepdims=True) + 1)  # + 0 is exact
+        rounded = _gamma(roundings) * (x @ magnitudes + np.abs(artefact.bias)) + rest
+        same = trained.argmax(axis=1) == exported.argmax(axis=1)
+        certain += int((same & (_lead(trained, rest) > 0) & (_lead(exported, rounded) > SOFTMAX)).sum())
+    return Proof(logit_error=float(logit_errors.max()), images=len(images), certain=certain / max(1, len(images)))
+
+
+def _gamma(roundings: ArrayLike) -> NDArray[np.float64]:
+    """γ: how much a sum's terms may change in all, relative to their magnitudes."""
+    product = np.multiply(roundings, FLOAT32_ROUNDING)
+    result: NDArray[np.float64] = product / (1 - product)
+    return result
+
+
+def _reach(weights: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of the magnitudes of a logit's terms, the largest for any image: [D, K], [K] → [K]."""
+    result: NDArray[np.float64] = WHITE * np.abs(weights).sum(axis=0) + np.abs(bias)
+    return result
+
+
+def _lead(logits: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much the largest logit leads each other at least, if each is off by its error: [N, K] → [N]."""
+    lowest, highest = logits - errors, logits + errors
+    best = logits.argmax(axis=1)[:, None]
+    leader = np.take_along_axis(lowest, best, axis=1)[:, 0]
+    np.put_along_axis(highest, best, -np.inf, axis=1)
+    result: NDArray[np.float64] = leader - highest.max(axis=1)
+    return result

@@ -1,0 +1,56 @@
+"""ONNX in float32, written node by node: Cast, Flatten, Gemm, Softmax. Needs no torch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from runtime import load
+from runtime.artefact import INPUT, OUTPUT, Metadata
+
+from ..fold import Folded, prepare
+from ..parity import Artefact
+from ..target import Target
+
+__all__ = ["build", "open_artefact", "prepare", "write"]
+
+
+def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
+    """Write the model as an ONNX file; equal arguments give equal bytes."""
+    nodes = [
+        helper.make_node("Cast", [INPUT], ["pixels"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["pixels"], ["features"], name="flatten", axis=1),
+        helper.make_node("Gemm", ["features", "weights", "bias"], ["logits"], name="gemm"),
+        helper.make_node("Softmax", ["logits"], [OUTPUT], name="softmax", axis=1),
+    ]
+    return build(nodes, {"weights": numbers.weights, "bias": numbers.bias}, metadata, target)
+
+
+def build(
+    nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target
+) -> bytes:
+    """Put nodes, from INPUT to OUTPUT, and the tensors that they name into a file with its metadata, and check it."""
+    graph = helper.make_graph(
+        list(nodes),
+        "softmax_regression",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", *metadata.image.shape])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", len(metadata.labels)])],
+        [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()],
+    )
+    model = helper.make_model(
+        graph,
+        producer_name="softmax-kit",
+        ir_version=target.ir_version,
+        opset_imports=[helper.make_opsetid("", target.opset)],
+    )
+    helper.set_model_props(model, metadata.to_props())
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def open_artefact(path: Path) -> Artefact:
+    """Open the file with the runtime that users run."""
+    return load(path)

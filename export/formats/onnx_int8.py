@@ -1,0 +1,48 @@
+"""ONNX in 8 bits: integer sums that are the same on every processor, then scale, bias and softmax in float32."""
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from runtime.artefact import INPUT, OUTPUT, Metadata
+from trainer.checkpoint import Checkpoint
+
+from ..fold import fold
+from ..quantise import Quantised, quantise
+from ..target import Target
+from .onnx import build, open_artefact
+
+__all__ = ["open_artefact", "prepare", "write"]
+
+ZERO = 128
+
+
+def prepare(checkpoint: Checkpoint) -> Quantised:
+    """Fold, and round to 8 bits as the checkpoint's training images suffer least from it."""
+    return quantise(*fold(checkpoint), checkpoint.sample_images)
+
+
+def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
+    """Write the model as an ONNX file; equal arguments give equal bytes.
+
+    Pixels are integers already, so their zero point is 0; that of the weights is 128, because some kernels add up
+    signed 8-bit weights with too few bits.
+    """
+    nodes = [
+        helper.make_node("Flatten", [INPUT], ["pixels"], name="flatten", axis=1),
+        helper.make_node(
+            "MatMulInteger", ["pixels", "weights", "pixels_zero", "weights_zero"], ["sums"], name="matmul"
+        ),
+        helper.make_node("Cast", ["sums"], ["float_sums"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["float_sums", "scale"], ["scaled"], name="scale"),
+        helper.make_node("Add", ["scaled", "bias"], ["logits"], name="bias"),
+        helper.make_node("Softmax", ["logits"], [OUTPUT], name="softmax", axis=1),
+    ]
+    tensors: dict[str, NDArray[np.generic]] = {
+        "weights": numbers.weights,
+        "pixels_zero": np.array(0, np.uint8),
+        "weights_zero": np.array(ZERO, np.uint8),
+        "scale": numbers.scale,
+        "bias": numbers.bias,
+    }
+    return build(nodes, tensors, metadata, target)

@@ -1,0 +1,94 @@
+"""TorchScript: scripted and frozen, for torch in Python and LibTorch."""
+
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from runtime.artefact import EXTRA_FILE, Metadata, dumps, from_text
+from runtime.image import Pixels
+
+from ..errors import ExportError
+from ..fold import Folded, prepare
+from ..parity import Artefact, Probabilities
+from ..raw_pixels import SoftmaxRegression, run
+from ..target import Target
+
+__all__ = ["open_artefact", "prepare", "save", "write"]
+
+VARYING = (".debug_pkl", "/serialization_id")
+NUMBERED = re.compile(rb"___torch_mangle_(\d+)")
+CODE = re.compile(r"/code/|/(data|constants)\.pkl$")
+
+
+class TorchScriptArtefact:
+    """A TorchScript artefact opened by torch."""
+
+    def __init__(self, path: Path) -> None:
+        extra = {EXTRA_FILE: ""}
+        try:
+            with _jit_without_warning():
+                self._module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ExportError(f"{path}: expected a TorchScript file, found one that torch refuses ({reason})") from None
+        self.metadata: Metadata = from_text(extra[EXTRA_FILE])
+
+    def probabilities(self, pixels: Pixels) -> Probabilities:
+        """uint8 [N, H, W, C] → float32 [N, K]."""
+        return run(self._module, pixels)
+
+
+def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:  # noqa: ARG001 - the same call for every format
+    """Write the model as a TorchScript file; equal arguments and versions of torch give equal bytes."""
+    return save(SoftmaxRegression(numbers), metadata)
+
+
+def save(module: torch.nn.Module, metadata: Metadata) -> bytes:
+    """Script a module that takes raw pixels, freeze it, and write it with its metadata."""
+    file = io.BytesIO()
+    with _jit_without_warning():
+        scripted = torch.jit.freeze(torch.jit.script(module.eval()))
+        torch.jit.save(scripted, file, _extra_files={EXTRA_FILE: dumps(metadata.to_json())})
+    return settled(file.getvalue())
+
+
+def settled(data: bytes) -> bytes:
+    """Write a TorchScript file anew without what depends on when and where it was made.
+
+    Left out are the places in the source that each operation came from, which name this machine's folders, and an
+    identity that is drawn from everything else. The numbers that torch gives to the classes of a process, in the
+    order in which it meets them, start from 0.
+    """
+    numbers: dict[bytes, int] = {}
+
+    def renumbered(content: bytes) -> bytes:
+        return NUMBERED.sub(lambda found: b"___torch_mangle_%d" % numbers.setdefault(found[1], len(numbers)), content)
+
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(file, "w") as target:
+        for name in source.namelist():
+            if not name.endswith(VARYING):
+                content = source.read(name)
+                item = zipfile.ZipInfo(renumbered(name.encode()).decode())
+                target.writestr(item, renumbered(content) if CODE.search(name) else content)
+    return file.getvalue()
+
+
+def open_artefact(path: Path) -> Artefact:
+    """Open a TorchScript artefact with torch."""
+    return TorchScriptArtefact(path)
+
+
+@contextmanager
+def _jit_without_warning() -> Iterator[None]:
+    """Silence what torch.jit says of its own deprecation; the format is asked for by name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*torch\.jit", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=r".*torch\.jit", category=DeprecationWarning)
+        yield

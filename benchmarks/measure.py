@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -110,6 +110,24 @@ def check(holds: bool, expected: str, found: object) -> None:
     """Refuse to report the time of a wrong answer."""
     if not holds:
         raise click.ClickException(f"wrong answer: expected {expected}, found {found}")
+
+
+fashion = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    envvar="KIT_DATA_DIR",
+    show_envvar=True,
+    help="Where Fashion-MNIST lies.",
+)
+
+
+def show(title: str, parts: Iterable[str]) -> None:
+    """Print a heading, the machine, and the parts as they come."""
+    disturbance = Disturbance()
+    click.echo(f"## {title}\n\n{machine()}")
+    for part in parts:
+        click.echo(f"\n{part}")
+    click.echo(f"\n{disturbance}")
 
 
 def fashion_dir(data_dir: Path | None) -> Path:

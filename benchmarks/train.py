@@ -5,23 +5,15 @@
 Each checks the answers that it timed, and gives ratios to a peer that ran in turns with ours.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from .measure import Disturbance, fashion_dir, machine
+from .measure import fashion, fashion_dir, show
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-fashion = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    envvar="KIT_DATA_DIR",
-    show_envvar=True,
-    help="Where Fashion-MNIST lies.",
-)
 
 
 @click.group()
@@ -32,15 +24,6 @@ def main() -> None:
 def rounds_option(default: int) -> Callable[[Command], Command]:
     """Make the option that says how often each contender runs."""
     return click.option("--rounds", type=click.IntRange(1), default=default, show_default=True)
-
-
-def show(title: str, parts: Iterable[str]) -> None:
-    """Print a heading, the machine, and the parts as they come."""
-    disturbance = Disturbance()
-    click.echo(f"## {title}\n\n{machine()}")
-    for part in parts:
-        click.echo(f"\n{part}")
-    click.echo(f"\n{disturbance}")
 
 
 @main.command()

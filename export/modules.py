@@ -10,11 +10,13 @@ to_onnx(network, "model.onnx", labels=["cat", "dog", "owl"], image=ImageContract
 """
 
 import copy
+import io
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
@@ -23,7 +25,8 @@ import numpy as np
 import onnx
 import torch
 
-from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, from_json
+from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, dumps, from_json
+from runtime.errors import KitError, needs_extra
 from runtime.image import ImageContract, Pixels
 
 from .errors import ExportError
@@ -33,10 +36,11 @@ from .formats import onnx as onnx_format
 from .formats import torchscript as torchscript_format
 from .parity import Artefact, check_parity, probes
 from .raw_pixels import RawPixels, run
-from .target import target_for
+from .target import Target, target_for
 
 OPSET = 18  # the oldest that torch's exporter writes
-EXAMPLES = 8
+EXAMPLES = 2  # each is an image that the file carries
+NOT_REAL = 34  # black, white and random images to compare on; a network takes long for each, in float64
 OF_THE_SOURCE = ("metadata_props", "doc_string")
 
 
@@ -44,9 +48,9 @@ class About(TypedDict, total=False):
     """What a module does not say of itself.
 
     labels: K names in output order. image: size, colour, and how to bring an image to them. mean, std: a number a
-    channel; the module sees (pixel / 255 − mean) / std, by default pixel / 255. examples: uint8 [G, H, W, C], a few
-    real images to carry along and compare on, by default random ones. provenance: what else to say of the model, as
-    JSON. tolerance: largest difference in probability, by default 1e-5.
+    channel, or one for all; the module sees (pixel / 255 − mean) / std, by default pixel / 255. examples: uint8
+    [G, H, W, C], a few real images to carry along and compare on, by default random ones. provenance: what else to say
+    of the model, as JSON. tolerance: largest difference in probability, by default 1e-5.
     """
 
     labels: Required[Sequence[str]]
@@ -69,37 +73,45 @@ def to_onnx(
     """Write a module as an ONNX artefact, if the written file answers as the module does in float64.
 
     module: float32 [N, C, H, W] → logits [N, K], for images of the size that `image` says; it is left as it is. about:
-    the fields of `About`. opset, target_ort: as for `export`. Raises ParityError, ArtefactError for labels and the like
-    that no artefact can carry, and ExportError where torch cannot export the module.
+    the fields of `About`. opset: 18 or newer. target_ort: as for `export`. Raises ParityError, ArtefactError for labels
+    and the like that no artefact can carry, and ExportError where torch cannot export the module.
     """
     target = target_for("onnx", opset, target_ort)
-    subject = _subject(module, about)
-    image = subject.metadata.image
-    with _explained("torch.onnx.export"):
-        program: Any = torch.onnx.export(
-            subject.single,
-            (torch.zeros((2, *image.shape), dtype=torch.uint8),),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            opset_version=target.opset,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes=({0: torch.export.Dim("N")},),
+    if target.opset < OPSET:
+        raise ExportError(
+            f"expected an opset from {OPSET}, the oldest that torch's exporter writes, found {target.opset}: "
+            "leave it out, every onnxruntime since 1.15 loads that one"
         )
-    model = program.model_proto
-    _forget_source(model)
-    del model.graph.value_info[:]
-    model.producer_name, model.producer_version, model.ir_version = "softmax-kit", "", target.ir_version
-    onnx.helper.set_model_props(model, subject.metadata.to_props())
-    onnx.checker.check_model(model, full_check=True)
-    return _export("onnx", Path(path), subject, model.SerializeToString(deterministic=True), onnx_format.open_artefact)
+    subject = _subject(module, **about)
+    image = subject.metadata.image
+    with _explained("torch.onnx.export can write", "change the module, or take to_torchscript"):
+        with needs_extra("train", "exporting a module to ONNX"):
+            program: Any = torch.onnx.export(
+                subject.single,
+                (torch.zeros((2, *image.shape), dtype=torch.uint8),),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                opset_version=target.opset,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+            )
+        model = program.model_proto
+        _check_asked(model, target)
+        _forget_source(model)
+        del model.graph.value_info[:]
+        model.producer_name, model.producer_version, model.ir_version = "softmax-kit", "", target.ir_version
+        onnx.helper.set_model_props(model, subject.metadata.to_props())
+        onnx.checker.check_model(model, full_check=True)
+        data = model.SerializeToString(deterministic=True)
+    return _export("onnx", Path(path), subject, data, onnx_format.open_artefact)
 
 
 def to_torchscript(module: torch.nn.Module, path: str | os.PathLike[str], **about: Unpack[About]) -> ExportReport:
     """Write a module that torch.jit can script as a TorchScript artefact; everything else is as for `to_onnx`."""
-    subject = _subject(module, about)
-    with _explained("torch.jit.script"):
+    subject = _subject(module, **about)
+    with _explained("torch.jit.script can read", "change the module, or take to_onnx"):
         data = torchscript_format.save(subject.single, subject.metadata)
     return _export("torchscript", Path(path), subject, data, torchscript_format.open_artefact)
 
@@ -113,26 +125,27 @@ class _Subject:
     metadata: Metadata
 
 
-def _subject(module: torch.nn.Module, about: About) -> _Subject:
+def _subject(
+    module: torch.nn.Module,
+    *,
+    labels: Sequence[str],
+    image: ImageContract,
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
+    examples: Pixels | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    tolerance: float = FLOAT_TOLERANCE,
+) -> _Subject:
     """Wrap copies of the module, let it answer the examples, and check what is said about it."""
-    labels, image = tuple(about["labels"]), about["image"]
-    tolerance = gate_for(about.get("tolerance", FLOAT_TOLERANCE)).tolerance
-    channels = [np.asarray(about.get(name, default), np.float64) for name, default in (("mean", [0.0]), ("std", [1.0]))]
-    if any(values.shape not in ((1,), (image.channels,)) for values in channels) or not (channels[1] > 0).all():
-        raise ExportError(
-            f"expected mean and std of {image.channels} numbers, std above 0, found {channels[0].tolist()} and "
-            f"{channels[1].tolist()}: give one a channel, for pixels from 0 to 1"
-        )
-    mean, std = (torch.from_numpy(values) for values in channels)
-    exact = RawPixels(copy.deepcopy(module).double(), mean, std).eval()
-    examples = about.get("examples")
-    golden = _random_images(image) if examples is None else examples
-    if golden.dtype != np.uint8 or golden.shape[1:] != image.shape or not len(golden):
-        raise ExportError(
-            f"expected examples of uint8 [G, {', '.join(map(str, image.shape))}], at least one, "
-            f"found {golden.dtype} {list(golden.shape)}: bring them to the model's size first"
-        )
-    with _explained("the module in float64"):
+    gate_for(tolerance)
+    channels = _channels(image, mean, std)
+    golden = _random_images(image) if examples is None else _checked(examples, image)
+    with _explained(
+        f"takes images [N, {image.channels}, {image.height}, {image.width}], in float32 as in float64",
+        "say the size and colour that it takes, and let it compute in the dtype of its input",
+    ):
+        single = RawPixels(copy.deepcopy(module).cpu().float(), *(values.float() for values in channels)).eval()
+        exact = RawPixels(copy.deepcopy(module).cpu().double(), *channels).eval()
         probabilities = run(exact, golden)
     if probabilities.shape != (len(golden), len(labels)):
         raise ExportError(
@@ -140,16 +153,14 @@ def _subject(module: torch.nn.Module, about: About) -> _Subject:
             f"{list(probabilities.shape)}: give a label for every output"
         )
     metadata = Metadata(
-        labels=labels,
+        labels=tuple(labels),
         image=image,
-        pixel_statistics=None if examples is None else _statistics(examples),
+        pixel_statistics=None if examples is None else _statistics(golden),
         golden=Golden(images=golden, probabilities=probabilities.astype(np.float32), tolerance=tolerance),
-        provenance={"module": type(module).__name__, **about.get("provenance", {})},
+        provenance=_as_json({"module": type(module).__name__, **(provenance or {})}),
     )
     from_json(metadata.to_json())  # refuses what no runtime would read
-    return _Subject(
-        single=RawPixels(copy.deepcopy(module), mean.float(), std.float()).eval(), exact=exact, metadata=metadata
-    )
+    return _Subject(single=single, exact=exact, metadata=metadata)
 
 
 def _export(
@@ -162,9 +173,41 @@ def _export(
     metadata = subject.metadata
     gate = gate_for(metadata.golden.tolerance)
     images = probes(metadata.image, metadata.golden.images)
+    count = images.real + NOT_REAL
+    images = replace(images, images=images.images[:count], names=images.names[:count])
     with written(path, data, open_artefact) as artefact:
         parity = check_parity(artefact, metadata, images, partial(run, subject.exact), gate)
     return report(format, path, parity=parity, tolerance=gate.tolerance)
+
+
+def _channels(image: ImageContract, mean: Sequence[float], std: Sequence[float]) -> list[torch.Tensor]:
+    """Mean and std: each float64 [C], or [1] for all channels."""
+    found = [np.asarray(values, np.float64) for values in (mean, std)]
+    shapes = {(1,), (image.channels,)}
+    if not all(values.shape in shapes and np.isfinite(values).all() for values in found) or not (found[1] > 0).all():
+        raise ExportError(
+            f"expected mean and std of {image.channels} finite numbers, std above 0, found {found[0].tolist()} and "
+            f"{found[1].tolist()}: give one a channel, for pixels from 0 to 1"
+        )
+    return [torch.from_numpy(values) for values in found]
+
+
+def _checked(examples: Pixels, image: ImageContract) -> Pixels:
+    found = np.asarray(examples)
+    if found.dtype != np.uint8 or found.shape[1:] != image.shape or not len(found):
+        raise ExportError(
+            f"expected examples of uint8 [G, {', '.join(map(str, image.shape))}], at least one, "
+            f"found {found.dtype} {list(found.shape)}: pass raw pixels of the model's size"
+        )
+    return found
+
+
+def _as_json(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a reader of the file will find."""
+    try:
+        return dict(json.loads(dumps(provenance)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ExportError(f"expected a provenance that is JSON, found one that is not: {error}") from None
 
 
 def _random_images(image: ImageContract) -> Pixels:
@@ -176,6 +219,19 @@ def _statistics(images: Pixels) -> PixelStatistics:
     return PixelStatistics(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
+def _check_asked(model: Any, target: Target) -> None:
+    """Refuse a file of another opset, or for one number of images only: torch falls back to these by itself."""
+    opset = next(item.version for item in model.opset_import if not item.domain)
+    if opset != target.opset:
+        raise ExportError(f"expected opset {target.opset}, found that torch writes this module in {opset}: choose that")
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
+    if not batch.dim_param:
+        raise ExportError(
+            f"expected a module for any number of images, found that torch can only export it for {batch.dim_value} "
+            "at a time: let nothing in it depend on their number"
+        )
+
+
 def _forget_source(message: Any) -> None:
     """Remove the notes on where each part came from, which name this machine's folders, from an ONNX message."""
     for name in OF_THE_SOURCE:
@@ -183,20 +239,24 @@ def _forget_source(message: Any) -> None:
             message.ClearField(name)
     for field, value in message.ListFields():
         if field.message_type:
-            for part in value if field.is_repeated else [value]:
+            for part in [value] if hasattr(value, "ListFields") else value:
                 _forget_source(part)
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Turn what torch raises of a module into an ExportError, and silence its warnings: what comes out is checked."""
+def _explained(expected: str, advice: str) -> Iterator[None]:
+    """Turn what torch raises of a module into an ExportError, and silence its remarks: what comes out is checked."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
+    except KitError:
+        raise
     except Exception as error:  # torch's exporters raise errors of many kinds
-        reason = " ".join(str(error).split())[:200]
+        reason: BaseException = error
+        while reason.__cause__:  # around it torch puts advice for its own developers
+            reason = reason.__cause__
+        text = " ".join(str(reason).split())[:200]
         raise ExportError(
-            f"expected a module that {what} takes, found one that it refuses ({type(error).__name__}: {reason}): "
-            "change the module, or export it by another of to_onnx and to_torchscript"
+            f"expected a module that {expected}, found one that fails ({type(reason).__name__}: {text}): {advice}"
         ) from error

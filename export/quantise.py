@@ -13,8 +13,9 @@ Floats = NDArray[np.float64]
 
 ZERO, LARGEST = 128, 127  # 128 is stored for 0; integer weights less that go from -127 to 127
 SHARES = (1.0, 0.9, 0.75, 0.5)  # scales tried, as shares of the one that clips no weight
-RIDGE = 0.3  # in mean pixel variances; 0.2 to 0.5 differ by less than 5 % in the error on held-out images
-PASSES = 4  # the first does most; without a bound, the error on held-out images is lower by 1 % at most
+RIDGE = 0.3  # in mean pixel variances; on held-out images 0.2 to 0.5 serve about as well
+PASSES = 4  # the first does most; without a bound, the error on held-out images is lower by about 1 %
+GRID = 2**12  # parts of an integer that a weight is rounded to first
 BLOCK = 64  # pixels whose Gram matrix is held at once
 
 
@@ -26,14 +27,10 @@ class Quantised:
     scale: NDArray[np.float32]
     bias: NDArray[np.float32]
 
-    def folded(self) -> tuple[Floats, Floats]:
-        """Weights [D, K] and bias [K] for pixels 0-255 that these stand for: scale · (weights − 128), and the bias."""
-        return self.scale * (self.weights.astype(np.float64) - ZERO), self.bias.astype(np.float64)
-
     def arithmetic(self) -> Arithmetic:
         """What such an artefact computes: exact integer sums; their conversion, the scale and the bias round."""
-        weights, bias = self.folded()
-        return Arithmetic(weights=weights, bias=bias, roundings=3)
+        weights = self.scale * (self.weights.astype(np.float64) - ZERO)
+        return Arithmetic(weights=weights, bias=self.bias.astype(np.float64), roundings=3)
 
 
 def quantise(weights: Floats, bias: Floats, sample: NDArray[np.uint8]) -> Quantised:
@@ -45,48 +42,54 @@ def quantise(weights: Floats, bias: Floats, sample: NDArray[np.uint8]) -> Quanti
     logits, or where the int32 sum of pixels times integer weights could overflow for some image.
     """
     pixels = _by_pixel(sample, len(weights))
-    variance = np.concatenate([x.var(axis=1) for _, x in _blocks(pixels)])  # [D]
-    ridge = RIDGE * (variance.mean() + 1)
-    scale = _choose_scale(weights, bias, variance + ridge)
-    levels = _descend(weights / scale, pixels, ridge)
+    mean, squares = pixels.mean(axis=1), np.concatenate([(x * x).sum(axis=1) for _, x in _blocks(pixels)])  # [D]
+    ridge = RIDGE * (squares.sum() + squares.size * len(sample)) / squares.size
+    scale = _choose_scale(weights, bias, squares + ridge)
+    levels = _descend(np.rint(weights / scale * GRID) / GRID, pixels, ridge)
     _check_sums(levels)
     error = scale * levels - weights
     return Quantised(
         weights=(levels + ZERO).astype(np.uint8),
         scale=scale.astype(np.float32),
-        bias=(bias - pixels.mean(axis=1) @ error).astype(np.float32),
+        bias=(bias - (mean[:, None] * error).sum(axis=0)).astype(np.float32),
     )
 
 
 def _descend(weights: Floats, pixels: NDArray[np.uint8], ridge: float) -> Floats:
     """Integers [D, K] for weights [D, K] in units of the scale.
 
-    Coordinate descent on mean((X·e)²) + λ·Σe², with e = integers − weights and X the sample less its mean. It starts
+    Coordinate descent on Σ(X·e)² + λ·Σe², with e = integers − weights and X the sample less its rounded mean. It starts
     from the weights themselves, so that in the first pass each pixel makes good what the rounding of those before it
     has left (Lybrand & Saab 2021, "A Greedy Algorithm for Quantizing Neural Networks"); the passes after it are those
     of QuantEase (Behdin et al. 2023), the blocks with late updates those of GPTQ (Frantar et al. 2022).
 
-    λ = RIDGE · (mean pixel variance + 1) shrinks the sample's covariance towards a multiple of I (Ledoit & Wolf 2004),
-    so that a pixel that hardly varies in the sample, but may elsewhere, stays near its nearest integer. The 1 is for
-    samples in which no pixel varies.
+    λ = RIDGE · (mean pixel variance + 1), times S, shrinks the sample's covariance towards a multiple of I (Ledoit &
+    Wolf 2004), so that a pixel that hardly varies in the sample, but may elsewhere, stays near its nearest integer. The
+    1 is for samples in which no pixel varies.
+
+    All sums are of integers, in units of 1 / GRID, that float64 holds exactly: no order of summing up, and so no
+    processor, can bring about other integers.
     """
     levels, residual = weights.copy(), np.zeros((pixels.shape[1], weights.shape[1]))  # [D, K]; [S, K], X·e
     for _ in range(PASSES):
         before = residual.copy()
         for rows, x in _blocks(pixels):
-            gradient = x @ residual / len(residual) + ridge * (levels[rows] - weights[rows])
-            residual += x.T @ _round_block(levels[rows], gradient, x @ x.T / len(residual) + ridge * np.eye(len(x)))
+            pull = ridge * (levels[rows] - weights[rows])
+            residual += x.T @ _round_block(levels[rows], x @ residual, pull, x @ x.T, ridge)
         if np.array_equal(residual, before):
             break
     return levels
 
 
-def _round_block(levels: Floats, gradient: Floats, hessian: Floats) -> Floats:
-    """Set levels [B, K] in place, one after the other, to the integers best given all others; return the change."""
-    change, curvature = np.zeros_like(levels), hessian.diagonal()[:, None]
-    goal, pull = levels - gradient / curvature, hessian / curvature
+def _round_block(levels: Floats, slope: Floats, pull: Floats, gram: Floats, ridge: float) -> Floats:
+    """Set levels [B, K] in place, one after the other, to the integers best given all others; return the change.
+
+    slope: [B, K], of Σ(X·e)² / 2. pull: [B, K], of λ·Σe² / 2. gram: [B, B], of the block's pixels.
+    """
+    change = np.zeros_like(levels)
     for j in range(len(levels)):
-        best = _nearest(goal[j] - pull[j, :j] @ change[:j])  # [K]
+        gradient = slope[j] + gram[j, :j] @ change[:j] + pull[j]  # [K]
+        best = _nearest(levels[j] - gradient / (gram[j, j] + ridge))
         change[j], levels[j] = best - levels[j], best
     return change
 
@@ -96,10 +99,10 @@ def _nearest(values: Floats) -> Floats:
 
 
 def _blocks(pixels: NDArray[np.uint8]) -> Iterator[tuple[slice, Floats]]:
-    """Blocks of pixels, each less its mean over the sample: [≤ BLOCK, S]."""
+    """Blocks of pixels, each less its mean over the sample, which is rounded: [≤ BLOCK, S], integers."""
     for start in range(0, len(pixels), BLOCK):
         rows = slice(start, start + BLOCK)
-        yield rows, pixels[rows] - pixels[rows].mean(axis=1, keepdims=True)
+        yield rows, pixels[rows] - np.rint(pixels[rows].mean(axis=1, keepdims=True))
 
 
 def _by_pixel(sample: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
@@ -126,7 +129,7 @@ def _choose_scale(weights: Floats, bias: Floats, curvature: Floats) -> Floats:
         )
     unclipped = np.where(largest == 0, 1.0, largest / LARGEST)
     trials = [(unclipped * share).astype(np.float32).astype(np.float64) for share in SHARES]
-    costs = [curvature @ (scale * _nearest(weights / scale) - weights) ** 2 for scale in trials]
+    costs = [(curvature[:, None] * (scale * _nearest(weights / scale) - weights) ** 2).sum(axis=0) for scale in trials]
     best: Floats = np.choose(np.argmin(costs, axis=0), trials)
     return best
 

@@ -30,15 +30,15 @@ def target_for(format: str, opset: int | None = None, target_ort: str | None = N
             )
         return Target()
     here = onnxruntime().__version__
-    oldest = target_ort or here
+    oldest = min(target_ort or here, here, key=lambda version: release(version).opset)
     opset = OPSET if opset is None else opset
-    newest = min(release(oldest).opset, release(here).opset)
+    newest = release(oldest).opset
     if not OLDEST_OPSET <= opset <= newest:
         raise ExportError(
             f"expected an opset from {OLDEST_OPSET} to {newest}, which onnxruntime {oldest} loads, found {opset}: "
             f"choose one of these, or leave it out for {OPSET}"
         )
-    if format == "ort" and release(oldest).ort < release(here).ort:
+    if format == "ort" and release(target_ort or here).ort < release(here).ort:
         raise ExportError(
             f"expected an ort file for onnxruntime {oldest}, found that it does not load those of onnxruntime {here}, "
             "which is installed here: take --format onnx, or export with the older one installed"

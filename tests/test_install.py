@@ -1,25 +1,18 @@
 """What an install brings and what it can do, each in an environment of its own."""
 
 import subprocess
-import venv
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.environments import install
 from trainer import Checkpoint, Dataset, save_checkpoint
 
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.slow
-
-
-def install(folder: Path, requirement: str) -> Path:
-    venv.create(folder, with_pip=True)
-    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement]
-    subprocess.run(command, check=True, timeout=600)
-    return folder / "bin"
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -28,7 +21,7 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install(tmp_path_factory.mktemp("plain"), str(ROOT))
+    return install(tmp_path_factory.mktemp("plain"), [str(ROOT)]).parent
 
 
 def test_the_plain_install_is_small(plain: Path, tmp_path: Path) -> None:
@@ -62,7 +55,7 @@ def test_the_plain_install_says_what_is_missing(
 def test_the_export_extra_exports_onnx_and_asks_for_more_for_torchscript(
     checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    commands = install(tmp_path / "environment", f"{ROOT}[export]")
+    commands = install(tmp_path / "environment", [f"{ROOT}[export]"]).parent
     save_checkpoint(checkpoint, tmp_path / "model.safetensors")
     result = run(commands / "kit", "export", "model.safetensors", "--format", "onnx", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -10,12 +10,9 @@ from ..fold import Folded, prepare
 from ..target import Target
 from . import onnx
 from .onnx import open_artefact
+from .ort_order import in_order
 
 __all__ = ["open_artefact", "prepare", "write"]
-
-# onnxruntime writes one table of the file in an order that it draws by chance, out of 8; each comes up in 1 of 12
-# writings or more, so that the least of so many is the same each time but once in 10⁸.
-WRITINGS = 200
 
 
 def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
@@ -29,9 +26,5 @@ def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC  # nothing of this processor's
         options.optimized_model_filepath = str(path)
         options.add_session_config_entry("session.save_model_format", "ORT")
-
-        def written() -> bytes:
-            ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            return path.read_bytes()
-
-        return min(written() for _ in range(WRITINGS))
+        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return in_order(path.read_bytes())

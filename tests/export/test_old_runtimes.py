@@ -1,12 +1,9 @@
 """Artefacts in other releases of onnxruntime, each in an environment of its own: the table of compatibility, proved."""
 
 import json
-import os
 import re
 import struct
-import subprocess
 import sys
-import venv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +17,7 @@ import runtime
 from export import ExportError, export
 from export.compatibility import IR_VERSION, OLDEST_OPSET, OPSET, RELEASES, Release, release
 from runtime.session import onnxruntime
+from tests.environments import install, run_with
 from trainer import Checkpoint, Dataset
 
 ROOT = Path(__file__).parents[2]
@@ -107,30 +105,6 @@ class Device:
         ]
 
 
-def install(folder: Path, requirements: list[str], *options: str) -> Path:
-    """Make an environment and return its interpreter."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    command = [str(python), "-m", "pip", "install", "--quiet", "--only-binary", ":all:", *options, *requirements]
-    subprocess.run(command, check=True, timeout=600)
-    return python
-
-
-def run_with(python: Path, code: str, *arguments: str | Path) -> str:
-    """Run code in another environment's interpreter and return what it prints."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    result = subprocess.run(
-        [python, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        env=variables | {"ORT_DISABLE_TELEMETRY": "1"},
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -143,7 +117,7 @@ def device(
 ) -> Device:
     folder = tmp_path_factory.mktemp("device")
     np.save(folder / "images.npy", images)
-    python = install(folder / "environment", request.param)
+    python = install(folder / "environment", request.param, "--only-binary", ":all:")
     version = run_with(python, "import onnxruntime\nprint(onnxruntime.__version__)").strip()
     return Device(python=python, version=version, images=folder / "images.npy")
 

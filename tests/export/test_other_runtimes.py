@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 import runtime
 from runtime.artefact import INPUT, OUTPUT
-from tests.export.test_old_runtimes import install, run_with
+from tests.environments import install, run_with
 from trainer import Checkpoint
 
 # Each runtime sums up and rounds in an order of its own. 2e-7 is seen.
@@ -68,7 +68,7 @@ def test_the_reference_evaluator_on_int8(exported: dict[str, Path], images: NDAr
 @pytest.mark.slow
 def test_openvino(exported: dict[str, Path], images: NDArray[np.uint8], tmp_path: Path) -> None:
     """180 MB, so in an environment of its own; and without what it depends on, so that it reports to nobody."""
-    python = install(tmp_path / "environment", ["numpy", "openvino"], "--no-deps")
+    python = install(tmp_path / "environment", ["numpy", "openvino"], "--only-binary", ":all:", "--no-deps")
     np.save(tmp_path / "images.npy", images)
     files = [exported[name] for name in FORMATS]
     answers = json.loads(run_with(python, OPENVINO, tmp_path / "images.npy", *files))

@@ -49,6 +49,12 @@ def integers(quantised: Quantised) -> NDArray[np.int64]:
     return quantised.weights.astype(np.int64) - 128
 
 
+def exact(quantised: Quantised) -> tuple[Floats, Floats]:
+    """The weights and bias that it stands for."""
+    arithmetic = quantised.arithmetic()
+    return arithmetic.weights, arithmetic.bias
+
+
 def rms(error: Floats) -> float:
     return float(np.sqrt((error**2).mean()))
 
@@ -60,7 +66,7 @@ def nearest(weights: Floats) -> Floats:
 
 
 # A bias that takes up the mean error helps nearest rounding too, so both are baselines. Measured: 0.49, 0.43 and 0.42
-# of nearest rounding's error, and 0.81, 0.71 and 0.71 of what such a bias leaves of it.
+# of nearest rounding's error, and 0.81, 0.72 and 0.70 of what such a bias leaves of it.
 @pytest.mark.parametrize(("images", "of_nearest", "of_corrected"), [(27, 0.6, 0.95), (200, 0.5, 0.8), (1200, 0.5, 0.8)])
 def test_the_logits_of_held_out_images(trained: Digits, images: int, of_nearest: float, of_corrected: float) -> None:
     sample, plain = trained.train[:images], nearest(trained.weights)
@@ -69,20 +75,38 @@ def test_the_logits_of_held_out_images(trained: Digits, images: int, of_nearest:
     def error(weights: Floats, bias: Floats) -> float:
         return rms(trained.held_out @ weights + bias - trained.logits)
 
-    found = error(*quantise(trained.weights, trained.bias, sample).folded())
+    found = error(*exact(quantise(trained.weights, trained.bias, sample)))
     assert found < of_nearest * error(plain, trained.bias)
     assert found < of_corrected * error(plain, corrected)
 
 
+def test_neighbouring_pixels_make_good_what_the_others_lose(trained: Digits) -> None:
+    """Digits enlarged to 32 × 32. Measured: 0.19 of nearest rounding's error; a descent from there has 0.31."""
+    train, held_out = (
+        np.kron(images.reshape(-1, 8, 8), np.ones((1, 4, 4), np.uint8)).reshape(-1, 1024)
+        for images in (trained.train[:200], trained.held_out)
+    )
+    weights = np.random.default_rng(1).normal(0, 0.01, (1024, 10))
+    folded, bias = exact(quantise(weights, np.zeros(10), train))
+    plain = nearest(weights) - weights
+    assert rms(held_out @ (folded - weights) + bias) < 0.25 * rms(held_out @ plain - train.mean(axis=0) @ plain)
+
+
 def test_the_labels_of_held_out_images(trained: Digits) -> None:
-    weights, bias = quantise(trained.weights, trained.bias, trained.train).folded()
+    weights, bias = exact(quantise(trained.weights, trained.bias, trained.train))
     found = (trained.held_out @ weights + bias).argmax(axis=1)
     np.testing.assert_array_equal(found, trained.logits.argmax(axis=1))
 
 
 def test_shapes_and_dtypes(trained: Digits) -> None:
     quantised = quantise(trained.weights, trained.bias, trained.train)
-    found: list[NDArray[Any]] = [quantised.weights, quantised.scale, quantised.bias, *quantised.folded()]
+    found: list[NDArray[Any]] = [
+        quantised.weights,
+        quantised.scale,
+        quantised.bias,
+        quantised.arithmetic().weights,
+        quantised.arithmetic().bias,
+    ]
     assert [array.shape for array in found] == [(64, 10), (10,), (10,), (64, 10), (10,)]
     assert [array.dtype.name for array in found] == ["uint8", "float32", "float32", "float64", "float64"]
 
@@ -92,14 +116,14 @@ def test_integer_sums_give_the_folded_logits(trained: Digits) -> None:
     quantised = quantise(trained.weights, trained.bias, trained.train)
     sums = trained.held_out.astype(np.int64) @ integers(quantised)
     found = sums.astype(np.float32) * quantised.scale + quantised.bias
-    weights, bias = quantised.folded()
+    weights, bias = exact(quantised)
     assert found.dtype == np.float32
     # three roundings of float32, half an ulp each, of terms up to 30
     np.testing.assert_allclose(found, trained.held_out @ weights + bias, rtol=0, atol=1e-5)
 
 
 def test_the_bias_takes_up_the_mean_error(trained: Digits) -> None:
-    weights, bias = quantise(trained.weights, trained.bias, trained.train).folded()
+    weights, bias = exact(quantise(trained.weights, trained.bias, trained.train))
     found = (trained.train @ weights + bias).mean(axis=0)
     expected = (trained.train @ trained.weights + trained.bias).mean(axis=0)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)  # the bias is float32
@@ -120,7 +144,7 @@ def test_no_integer_can_be_changed_for_the_better(trained: Digits, monkeypatch: 
 
 def test_later_passes_lower_the_error(trained: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     def error() -> float:
-        weights, bias = quantise(trained.weights, trained.bias, trained.train).folded()
+        weights, bias = exact(quantise(trained.weights, trained.bias, trained.train))
         return rms(trained.train @ (weights - trained.weights) + bias - trained.bias)
 
     several = error()
@@ -139,7 +163,7 @@ def test_the_largest_weights_are_clipped_where_that_costs_less(monkeypatch: pyte
     sample = np.zeros((1, 16384), np.uint8)  # no pixel counts more than another
 
     def errors() -> Floats:
-        folded, _ = quantise(weights, np.zeros(4), sample).folded()
+        folded, _ = exact(quantise(weights, np.zeros(4), sample))
         summed: Floats = ((folded - weights) ** 2).sum(axis=0)
         return summed
 
@@ -178,7 +202,7 @@ def test_a_sample_in_which_nothing_varies_gives_the_nearest_integers(trained: Di
         "the same image often": np.repeat(trained.train[:1], 7, axis=0),
     }[kind]
     quantised = quantise(trained.weights, trained.bias, sample)
-    weights, bias = quantised.folded()
+    weights, bias = exact(quantised)
     np.testing.assert_array_equal(integers(quantised), np.rint(trained.weights / quantised.scale.astype(np.float64)))
     expected = sample @ trained.weights + trained.bias
     np.testing.assert_allclose(sample @ weights + bias, expected, rtol=0, atol=1e-5)  # the bias is float32

@@ -2,7 +2,7 @@
 
 import sys
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -10,6 +10,10 @@ COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
     "export": ("export.cli:export", "Turn a checkpoint into artefacts, each checked before it exists."),
     "classify": ("runtime.cli:classify", "Classify images with an artefact; needs no torch."),
+    "evaluate": ("export.evaluation:evaluate", "Take an artefact's figures on a data set's test images."),
+    "inspect": ("runtime.inspection:inspect", "Say what is in an artefact."),
+    "selftest": ("runtime.selftest:selftest", "Run an artefact's golden examples on this device."),
+    "bench": ("runtime.bench:bench", "Measure what artefacts cost on this device."),
 }
 
 
@@ -44,13 +48,10 @@ class Commands(click.Group):
 
             if not isinstance(error, KitError):
                 raise
-            fail(str(error))
+            from runtime.text import complain
 
-
-def fail(message: str) -> NoReturn:
-    """Say what went wrong, in one line, and exit with status 1."""
-    click.echo(f"kit: {' '.join(message.split())}", err=True)
-    sys.exit(1)
+            complain(error)
+            sys.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

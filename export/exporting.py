@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.artefact import Golden, Metadata, PixelStatistics
+from runtime.artefact import Golden, Metadata
 from trainer.checkpoint import Checkpoint
 from trainer.files import replacing
 
@@ -20,6 +20,7 @@ from .errors import ExportError
 from .fold import fold
 from .formats import FORMATS
 from .parity import Artefact, Gate, Parity, arithmetic_probabilities, check_parity, probes, reference_probabilities
+from .statistics import pixel_statistics
 from .target import target_for
 from .verification import LabelledImages, Verification, verify
 
@@ -117,7 +118,7 @@ def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof) -> Metadata
     return Metadata(
         labels=checkpoint.labels,
         image=checkpoint.image,
-        pixel_statistics=PixelStatistics(mean=tuple(checkpoint.mean.tolist()), std=tuple(checkpoint.std.tolist())),
+        pixel_statistics=pixel_statistics(checkpoint.mean, checkpoint.std, checkpoint.sample_images),
         golden=Golden(
             images=checkpoint.golden_images, probabilities=checkpoint.golden_probabilities, tolerance=tolerance
         ),

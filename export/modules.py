@@ -25,7 +25,7 @@ import numpy as np
 import onnx
 import torch
 
-from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, dumps, from_json
+from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, dumps, from_json, seal
 from runtime.errors import KitError, needs_extra
 from runtime.image import ImageContract, Pixels
 
@@ -104,7 +104,7 @@ def to_onnx(
         model.producer_name, model.producer_version, model.ir_version = "softmax-kit", "", target.ir_version
         onnx.helper.set_model_props(model, subject.metadata.to_props())
         onnx.checker.check_model(model, full_check=True)
-        data = model.SerializeToString(deterministic=True)
+        data = seal(model.SerializeToString(deterministic=True))
     return _export("onnx", Path(path), subject, data, onnx_format.open_artefact)
 
 

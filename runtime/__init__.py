@@ -11,6 +11,7 @@ prediction.label, prediction.probability, prediction.index
 from .classifier import Classifier, Prediction, classify, load
 from .errors import ArtefactError, InputError, KitError, MissingExtraError, SelfTestError
 from .image import ImageContract
+from .watch import SkewWarning
 
 __all__ = [
     "ArtefactError",
@@ -21,6 +22,7 @@ __all__ = [
     "MissingExtraError",
     "Prediction",
     "SelfTestError",
+    "SkewWarning",
     "classify",
     "load",
 ]

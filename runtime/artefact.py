@@ -2,37 +2,71 @@
 
 The same six entries travel in every format: in ONNX as `metadata_props` named `kit.<entry>`, each a JSON text; in
 TorchScript as one JSON object in `_extra_files["kit.json"]`. Nothing in them depends on when or where they were
-written.
+written. Files for onnxruntime also carry a seal, a digest of all their content.
 """
 
-import base64
+from __future__ import annotations
+
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .digest import sha256
 from .errors import ArtefactError, InputError
 from .image import CHANNELS, ImageContract, Pixels
 
-VERSION = "1.0"
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+VERSION = "1.1"
 INPUT, OUTPUT = "images", "probabilities"
 EXTRA_FILE = "kit.json"
 PREFIX = "kit."
+VALUE_BINS, COLOUR_BINS = 16, 25
+SEAL = "seal"
+SEAL_START = b"kit-seal-sha256:"
+UNSEALED = b"0" * 64
+ORT_IDENTIFIER = b"ORTM"
+INTEGER_PRODUCT = b'"\rMatMulInteger'  # as the operator of a node
 ENTRIES = ("version", "labels", "image", "pixel_statistics", "golden", "provenance")
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Appearance:
+    """How the training images look, for `runtime.skew` to name what looks otherwise.
+
+    border, whole: shares of 16 equal ranges of pixel values, at the images' border and all over. colours: shares of 25
+    ranges of colour; empty for greyscale. least_range, least_peak: of any image, lightest pixel less darkest, and
+    lightest. one, several: by names of `runtime.skew.measures`, the limits below which one image, and half of several,
+    look unlike the training images; without the measures that cannot tell.
+    """
+
+    border: tuple[float, ...]
+    whole: tuple[float, ...]
+    colours: tuple[float, ...]
+    least_range: int
+    least_peak: int
+    one: Mapping[str, float]
+    several: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PixelStatistics:
-    """Mean and standard deviation of the training pixels, one value a channel, in units of 0-255."""
+    """Mean and standard deviation of the training pixels, one value a channel, in units of 0-255, and how images look.
+
+    appearance: None in artefacts of format 1.0.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    appearance: Appearance | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +101,7 @@ class Metadata:
     def to_json(self) -> dict[str, Any]:
         """Return the entries as JSON values, by name, in the order of ENTRIES, and the others after them."""
         golden = {
-            "images": base64.b64encode(self.golden.images.tobytes()).decode("ascii"),
+            "images": binascii.b2a_base64(self.golden.images.tobytes(), newline=False).decode("ascii"),
             "probabilities": [[float(f"{p:.9g}") for p in row] for row in self.golden.probabilities],
             "tolerance": self.golden.tolerance,
         }
@@ -82,8 +116,45 @@ class Metadata:
         }
 
     def to_props(self) -> dict[str, str]:
-        """Return the entries as ONNX metadata properties: `kit.<entry>` → JSON text."""
-        return {PREFIX + name: dumps(value) for name, value in self.to_json().items()}
+        """Return the entries as ONNX metadata properties, `kit.<entry>` → JSON text, and a place for the seal."""
+        entries = {PREFIX + name: dumps(value) for name, value in self.to_json().items()}
+        return entries | {PREFIX + SEAL: (SEAL_START + UNSEALED).decode()}
+
+
+def seal(data: bytes) -> bytes:
+    """Put the digest of a written file in the place that `Metadata.to_props` left for it.
+
+    It is the sha256 of the file as it was before, with 64 zeros in that place. Raises ArtefactError where labels or the
+    like hold what looks like a seal.
+    """
+    if data.count(SEAL_START) != 1:
+        raise ArtefactError(
+            f"expected one place for a seal, found {data.count(SEAL_START)}: choose labels without that text"
+        )
+    return data.replace(SEAL_START + UNSEALED, SEAL_START + sha256(data).hexdigest().encode())
+
+
+def check_seal(data: bytes) -> str:
+    """Compare a file with its seal; return the digest of the whole file. Raises ArtefactError where they differ."""
+    found = re.findall(re.escape(SEAL_START) + rb"([0-9a-f]{64})", data)
+    if len(found) != 1:
+        raise ArtefactError(
+            f"expected an artefact made by `kit export`, with a seal, found {len(found)} seals in it: export it again"
+        )
+    expected = sha256(data.replace(SEAL_START + found[0], SEAL_START + UNSEALED)).hexdigest()
+    if expected.encode() != found[0]:
+        raise ArtefactError(
+            f"expected the content that the file was sealed with, {found[0][:12].decode()}…, found {expected[:12]}…: "
+            "it was damaged on its way, copy it again"
+        )
+    return f"sha256:{sha256(data).hexdigest()}"
+
+
+def format_of(data: bytes) -> str:
+    """Name the format of a file that `check_seal` passes, as `kit export` does: onnx, onnx-int8 or ort."""
+    if data[4:8] == ORT_IDENTIFIER:
+        return "ort"
+    return "onnx-int8" if INTEGER_PRODUCT in data else "onnx"
 
 
 def dumps(value: object) -> str:
@@ -93,7 +164,7 @@ def dumps(value: object) -> str:
 
 def from_props(props: Mapping[str, str]) -> Metadata:
     """Read what `Metadata.to_props` wrote. Raises ArtefactError."""
-    names = [key.removeprefix(PREFIX) for key in props if key.startswith(PREFIX)]
+    names = [key.removeprefix(PREFIX) for key in props if key.startswith(PREFIX) and key != PREFIX + SEAL]
     return from_json({name: _loads(PREFIX + name, props[PREFIX + name]) for name in sorted(names)})
 
 
@@ -115,7 +186,10 @@ def from_json(document: Mapping[str, Any]) -> Metadata:
     labels = _read("labels", document["labels"], _labels, "at least 2 different, non-empty strings")
     image = _read("image", document["image"], _image, "height, width, color, fit and filter that this version knows")
     statistics = _read(
-        "pixel_statistics", document["pixel_statistics"], _statistics, "mean and std, a finite number a channel"
+        "pixel_statistics",
+        document["pixel_statistics"],
+        _statistics,
+        "mean and std, a finite number a channel, and an appearance that this version knows",
     )
     _expect(
         not statistics or len(statistics.mean) == image.channels,
@@ -139,16 +213,29 @@ def from_json(document: Mapping[str, Any]) -> Metadata:
 
 def _check_version(version: object) -> None:
     known = VERSION.partition(".")[0]
-    number, _, minor = str(version).partition(".")
-    _expect(number.isdecimal() and minor.isdecimal(), PREFIX + "version", "MAJOR.MINOR", version)
-    if int(number) > int(known):
+    found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", version) if isinstance(version, str) else None
+    _expect(found is not None, PREFIX + "version", "MAJOR.MINOR", version)
+    if found and int(found[1]) > int(known):
         raise ArtefactError(
             f"expected an artefact of format {known}.x, found {version}: upgrade softmax-kit here, "
             "or export with an older one"
         )
 
 
+def _items(value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError
+    return list(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError
+    return float(value)
+
+
 def _labels(value: Any) -> tuple[str, ...]:
+    value = _items(value)
     if len(value) < 2 or len(set(value)) != len(value) or not all(isinstance(label, str) and label for label in value):
         raise ValueError
     return tuple(value)
@@ -161,18 +248,53 @@ def _image(value: Any) -> ImageContract:
 def _statistics(value: Any) -> PixelStatistics | None:
     if value is None:
         return None
-    mean, std = (tuple(float(number) for number in value[name]) for name in ("mean", "std"))
+    mean, std = (tuple(map(_number, _items(value[name]))) for name in ("mean", "std"))
     if len(mean) != len(std) or len(mean) not in CHANNELS.values() or not np.isfinite(mean + std).all():
         raise ValueError
-    return PixelStatistics(mean=mean, std=std)
+    appearance = value.get("appearance")
+    return PixelStatistics(
+        mean=mean, std=std, appearance=None if appearance is None else _appearance(appearance, len(mean))
+    )
+
+
+def _appearance(value: Any, channels: int) -> Appearance:
+    def numbers(name: str, count: int) -> tuple[float, ...]:
+        found = np.array(list(map(_number, _items(value[name]))), np.float64)
+        if found.shape != (count,) or not ((found >= 0) & (found <= 1)).all():
+            raise ValueError
+        return tuple(found.tolist())
+
+    def limits(name: str) -> dict[str, float]:
+        found = {key: _number(limit) for key, limit in value[name].items()}
+        if not np.isfinite(list(found.values())).all():
+            raise ValueError
+        return found
+
+    least_range, least_peak = value["least_range"], value["least_peak"]
+    if type(least_range) is not int or type(least_peak) is not int or not 0 <= least_range <= least_peak <= 255:
+        raise ValueError
+    return Appearance(
+        border=numbers("border", VALUE_BINS),
+        whole=numbers("whole", VALUE_BINS),
+        colours=numbers("colours", COLOUR_BINS if channels > 1 else 0),
+        least_range=least_range,
+        least_peak=least_peak,
+        one=limits("one"),
+        several=limits("several"),
+    )
 
 
 def _golden(value: Any, image: ImageContract, classes: int) -> Golden:
     def read(value: Any) -> Golden:
-        images = np.frombuffer(base64.b64decode(value["images"], validate=True), np.uint8).reshape(-1, *image.shape)
-        probabilities = np.asarray(value["probabilities"], np.float32).reshape(-1, classes)
-        tolerance = float(value["tolerance"])
-        if not 1 <= len(images) == len(probabilities) or not np.isfinite(probabilities).all() or not 0 < tolerance < 1:
+        images = np.frombuffer(binascii.a2b_base64(value["images"], strict_mode=True), np.uint8).reshape(
+            -1, *image.shape
+        )
+        probabilities = np.array(
+            [list(map(_number, _items(row))) for row in _items(value["probabilities"])], np.float32
+        )
+        tolerance = _number(value["tolerance"])
+        fits = probabilities.shape == (len(images), classes) and len(images) >= 1 and 0 < tolerance < 1
+        if not fits or not np.isfinite(probabilities).all():
             raise ValueError
         return Golden(images=images, probabilities=probabilities, tolerance=tolerance)
 

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
+import stat
 import threading
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import artefact
 from .artefact import Metadata
 from .errors import ArtefactError, InputError, SelfTestError
 from .image import ImageLike, Pixels
-from .session import onnxruntime, open_session
+from .session import CPU, Settings, onnxruntime, open_session
+from .watch import Watch
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from onnxruntime import InferenceSession
 
 ModelPath: TypeAlias = "str | os.PathLike[str]"
 
 MAX_MODEL_BYTES = 2 * 2**30
+BLOCK_BYTES = 8 * 2**20
+BLOCK_IMAGES = 256
+DECODERS = 8
 
 
-@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one image.
 
@@ -36,26 +39,46 @@ class Prediction:
     top: (label, probability) pairs, best first, as many as were asked for.
     """
 
-    label: str
-    probability: float
-    index: int
-    top: list[tuple[str, float]]
+    __slots__ = ("index", "label", "probability", "top")
+
+    def __init__(self, label: str, probability: float, index: int, top: list[tuple[str, float]]) -> None:
+        self.label = label
+        self.probability = probability
+        self.index = index
+        self.top = top
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Prediction) and (self.index, self.top) == (other.index, other.top)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's, which it holds
+
+    def __repr__(self) -> str:
+        return (
+            f"Prediction(label={self.label!r}, probability={self.probability!r}, index={self.index}, top={self.top!r})"
+        )
 
 
 class Classifier:
-    """An opened artefact. Safe to share between threads. Made by `load`."""
+    """An opened artefact. Safe to share between threads, to fork with, and to pickle. Made by `load`."""
 
-    def __init__(self, session: InferenceSession, metadata: Metadata, digest: str) -> None:
-        _check_signature(session, metadata)
-        self._session = session
-        self._metadata = metadata
+    def __init__(self, model: bytes, settings: Settings) -> None:
+        digest = artefact.check_seal(model)
+        self._model, self._settings = model, settings
+        self._session: InferenceSession | None = open_session(model, settings)
+        self._metadata = artefact.from_props(self._session.get_modelmeta().custom_metadata_map)
+        _check_signature(self._session, self._metadata)
         self._digest = digest
-        self._batch_shape = metadata.image.shape
+        self._labels = self._metadata.labels
+        self._shape = self._metadata.image.shape
+        self._watch = Watch(self._metadata.pixel_statistics)
+        self._lanes = threading.local()
+        self._opening = threading.Lock()
+        _everyone.add(self)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The K class names, in output order."""
-        return self._metadata.labels
+        return self._labels
 
     @property
     def metadata(self) -> Metadata:
@@ -67,39 +90,66 @@ class Classifier:
 
         pixels: uint8 [N, H, W, C], N ≥ 0. Returns float32 [N, K], rows sum to 1. Raises InputError.
         """
-        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != self._batch_shape:
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != self._shape:
             raise InputError(
-                f"expected uint8 [N, {', '.join(map(str, self._batch_shape))}], got {_describe(pixels)}: "
+                f"expected uint8 [N, {', '.join(map(str, self._shape))}], got {_describe(pixels)}: "
                 "classify_batch takes images of other sizes"
             )
-        result: NDArray[np.float32] = self._session.run(None, {artefact.INPUT: pixels})[0]
+        result: NDArray[np.float32] = (self._session or self._open()).run(None, {artefact.INPUT: pixels})[0]
         return result
 
     def classify(self, image: ImageLike, *, top_k: int = 1) -> Prediction:
         """Classify one image: a uint8 array, a Pillow image, a path, or the bytes of an encoded image.
 
-        top_k: how many classes `Prediction.top` lists, at least 1; more than there are means all. Raises InputError.
+        top_k: how many classes `Prediction.top` lists, at least 1; more than there are means all. The first images are
+        looked at: a SkewWarning says once if they are unlike the training images. Raises InputError.
         """
-        _check_top_k(top_k)
-        return self._prediction(self.probabilities(self._metadata.image.pixels(image)[None])[0], top_k)
+        try:
+            run, binding, inputs, row = self._lanes.steady
+        except AttributeError:
+            return self._classify_first(image, top_k)
+        if image.__class__ is np.ndarray and image.dtype == np.uint8 and image.shape in inputs:
+            inputs[image.shape][...] = image
+        else:
+            inputs[self._shape][...] = self._metadata.image.pixels(image)
+        run(binding)
+        if top_k != 1:
+            return self._prediction(row, top_k)
+        index = int(row.argmax())
+        label, probability = self._labels[index], row.item(index)
+        return Prediction(label, probability, index, [(label, probability)])
 
     def classify_batch(self, images: Iterable[ImageLike], *, top_k: int = 1) -> list[Prediction]:
-        """Classify many images, of any sizes and kinds, in order. Raises InputError, naming the image's position."""
+        """Classify many images, of any sizes and kinds, in order. Raises InputError, naming the image's position.
+
+        Files are decoded by a few threads, a block of images at a time, so that memory does not grow with their number.
+        """
         _check_top_k(top_k)
-        pixels = [self._pixels(position, image) for position, image in enumerate(images)]
-        if not pixels:
-            return []
-        return [self._prediction(row, top_k) for row in self.probabilities(np.stack(pixels))]
+        predictions = []
+        for block in self._blocks(images):
+            self._watch.see(block)
+            predictions += [self._prediction(row, top_k) for row in self.probabilities(block)]
+        return predictions
 
     def info(self) -> dict[str, Any]:
-        """Say what is running: digest of the file, labels, image contract, provenance, provider, versions."""
+        """Say what is running: the file, what it holds, what onnxruntime made of it.
+
+        `skew` names what looks wrong with the first images that were classified: a cause and a message each.
+        """
+        import platform
+
+        session = self._session or self._open()
         return {
             "digest": self._digest,
-            "format": artefact.VERSION,
-            "labels": list(self.labels),
+            "format": artefact.format_of(self._model),
+            "version": artefact.VERSION,
+            "size": len(self._model),
+            "labels": list(self._labels),
             "image": asdict(self._metadata.image),
             "provenance": dict(self._metadata.provenance),
-            "providers": self._session.get_providers(),
+            "providers": session.get_providers(),
+            "threads": self._settings.threads,
+            "skew": [{"cause": found.cause, "message": found.message} for found in self._watch.findings()],
             "versions": {
                 "numpy": np.__version__,
                 "onnxruntime": onnxruntime().__version__,
@@ -108,12 +158,16 @@ class Classifier:
         }
 
     def selftest(self) -> float:
-        """Run the golden examples on this device and compare with the trained model's probabilities.
+        """Run the golden examples on this device, one by one and together, and compare with the trained model.
 
-        Returns the largest difference. Raises SelfTestError where it is more than the artefact's tolerance.
+        Returns the largest difference in probability. Raises SelfTestError where it is more than the artefact's
+        tolerance.
         """
         golden = self._metadata.golden
-        difference = np.abs(self.probabilities(golden.images) - golden.probabilities).max(axis=1)
+        session = self._session or self._open()
+        found = [session.run(None, {artefact.INPUT: golden.images})[0]]
+        found += [np.concatenate([session.run(None, {artefact.INPUT: image[None]})[0] for image in golden.images])]
+        difference = np.abs(np.stack(found) - golden.probabilities).max(axis=(0, 2))  # [G]
         worst = int(difference.argmax())
         if not difference[worst] <= golden.tolerance:
             raise SelfTestError(
@@ -122,29 +176,113 @@ class Classifier:
             )
         return float(difference[worst])
 
-    def _pixels(self, position: int, image: ImageLike) -> Pixels:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the file's bytes; the other side opens a session of its own."""
+        return Classifier, (self._model, self._settings)
+
+    def _classify_first(self, image: ImageLike, top_k: int) -> Prediction:
+        """Classify in a thread that has no buffers yet, or one of the first images, which are looked at."""
+        _check_top_k(top_k)
+        if not self._watch.over:
+            pixels = self._metadata.image.pixels(image)[None]
+            self._watch.see(pixels)
+            return self._prediction(self.probabilities(pixels)[0], top_k)
+        self._lanes.steady = _lane(self._session or self._open(), self._metadata, self._settings)
+        return self.classify(image, top_k=top_k)
+
+    def _blocks(self, images: Iterable[ImageLike]) -> Iterator[Pixels]:
+        """Bring images to the model's size, in blocks [N, H, W, C] of bounded memory."""
+        from concurrent.futures import ThreadPoolExecutor  # here, since it takes a cold start's 10 ms
+
+        size = max(1, min(BLOCK_IMAGES, BLOCK_BYTES // int(np.prod(self._shape))))
+        numbered = enumerate(images)
+        with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
+            while block := list(islice(numbered, size)):
+                yield np.stack(list(pool.map(self._pixels, block)))
+
+    def _pixels(self, numbered: tuple[int, ImageLike]) -> Pixels:
+        position, image = numbered
         try:
             return self._metadata.image.pixels(image)
         except InputError as error:
             raise InputError(f"image {position}: {error}") from None
 
     def _prediction(self, probabilities: NDArray[np.float32], top_k: int) -> Prediction:
+        _check_top_k(top_k)
         order = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
-        labels = self._metadata.labels
-        top = [(labels[index], float(probabilities[index])) for index in order]
+        top = [(self._labels[index], float(probabilities[index])) for index in order]
         return Prediction(label=top[0][0], probability=top[0][1], index=order[0], top=top)
 
+    def _open(self) -> InferenceSession:
+        """Open this process's session, after a fork."""
+        with self._opening:
+            if self._session is None:
+                self._session = open_session(self._model, self._settings)
+            return self._session
 
-def load(model: ModelPath) -> Classifier:
-    """Open an ONNX artefact. Raises ArtefactError where the file is missing, damaged or no artefact of the kit."""
-    path = Path(model)
-    data = _read(path)
+    def _forget_parent(self) -> None:
+        """Leave the parent process's session and buffers alone, in a child that was forked; it opens its own."""
+        _abandoned.append(self._session)  # closing it could wait for threads that are not in this process
+        self._session, self._lanes, self._opening = None, threading.local(), threading.Lock()
+        self._watch.forget_parent()
+
+
+def _lane(session: InferenceSession, metadata: Metadata, settings: Settings) -> tuple[Any, ...]:
+    """Buffers of one thread, bound to the session: how to run, what to run, where the image goes, its probabilities."""
+    height, width, channels = metadata.image.shape
+    pixels = np.zeros((1, height, width, channels), np.uint8)
+    row = np.zeros((1, len(metadata.labels)), np.float32)
+    binding = session.io_binding()
+    binding.bind_cpu_input(artefact.INPUT, pixels)
+    binding.bind_output(artefact.OUTPUT, "cpu", 0, np.float32, row.shape, row.ctypes.data)
+    inputs = {pixels.shape[1:]: pixels[0]} | ({(height, width): pixels[0, :, :, 0]} if channels == 1 else {})
+
+    def run_and_wait(binding: Any) -> None:
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+
+    run = session.run_with_iobinding if settings.providers == (CPU,) else run_and_wait
+    return run, binding, inputs, row[0]
+
+
+_everyone: weakref.WeakSet[Classifier] = weakref.WeakSet()
+_abandoned: list[Any] = []
+
+
+def _after_fork() -> None:
+    global _cache_lock  # another thread of the parent may have held it
+    _cache_lock = threading.Lock()
+    for classifier in list(_everyone):
+        classifier._forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def load(
+    model: ModelPath | bytes,
+    *,
+    selftest: bool = False,
+    threads: int = 1,
+    spinning: bool = False,
+    providers: Iterable[str] = (CPU,),
+) -> Classifier:
+    """Open an ONNX artefact, from its path or its bytes.
+
+    selftest: whether to run the golden examples first. threads, spinning, providers: as in `Settings`. Raises
+    ArtefactError where the file is missing, damaged or no artefact of the kit, or a provider is not there, and
+    SelfTestError.
+    """
+    settings = Settings(threads=threads, spinning=spinning, providers=tuple(providers))
+    data, name = (bytes(model), "these bytes") if isinstance(model, (bytes, bytearray)) else _read(os.fspath(model))
     try:
-        session = open_session(data)
-        metadata = artefact.from_props(session.get_modelmeta().custom_metadata_map)
-        return Classifier(session, metadata, f"sha256:{hashlib.sha256(data).hexdigest()}")
-    except ArtefactError as error:
-        raise ArtefactError(f"{path}: {error}") from None
+        classifier = Classifier(data, settings)
+        if selftest:
+            classifier.selftest()
+    except (ArtefactError, SelfTestError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    return classifier
 
 
 def classify(image: ImageLike, *, model: ModelPath, top_k: int = 1) -> Prediction:
@@ -161,10 +299,10 @@ _cache_lock = threading.Lock()
 
 def _opened(path: str) -> Classifier:
     try:
-        stat = os.stat(path)  # noqa: PTH116 - as above
+        found = os.stat(path)  # noqa: PTH116 - as above
     except (OSError, ValueError):
         return load(path)
-    signature = stat.st_mtime_ns, stat.st_size, stat.st_ino
+    signature = found.st_mtime_ns, found.st_size, found.st_ino
     cached = _cache.get(path)
     if cached is None or cached[0] != signature:
         with _cache_lock:
@@ -174,11 +312,16 @@ def _opened(path: str) -> Classifier:
     return cached[1]
 
 
-def _read(path: Path) -> bytes:
+def _read(path: str) -> tuple[bytes, str]:
+    """Read a file that may be an artefact: its bytes, and its name for messages."""
     try:
-        if path.stat().st_size > MAX_MODEL_BYTES:
+        found = os.stat(path)  # noqa: PTH116 - importing pathlib costs a cold start its 10 ms
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise ArtefactError(f"{path}: expected an artefact, found a device or a pipe: name a file")
+        if found.st_size > MAX_MODEL_BYTES:
             raise ArtefactError(f"{path}: expected an artefact of at most 2 GB, found a larger file")
-        data = path.read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            data = file.read()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ArtefactError(
@@ -186,10 +329,10 @@ def _read(path: Path) -> bytes:
         ) from None
     if data.startswith(b"PK\x03\x04"):
         raise ArtefactError(
-            f"{path}: expected an ONNX artefact, found a zip file, as TorchScript writes: "
-            "export with `--format onnx`, or open it with torch.jit.load"
+            f"{path}: expected an ONNX artefact, found a zip file, as torch writes: "
+            "export with `--format onnx`, or open it with torch"
         )
-    return data
+    return data, path
 
 
 def _check_signature(session: InferenceSession, metadata: Metadata) -> None:

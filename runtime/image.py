@@ -9,18 +9,17 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import InputError, needs_extra
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
-Pixels: TypeAlias = NDArray[np.uint8]
+Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 ImageLike: TypeAlias = "Pixels | Image.Image | str | os.PathLike[str] | bytes"
 
 CHANNELS = {"L": 1, "RGB": 3}
@@ -93,7 +92,10 @@ class ImageContract:
             message = f"expected an image that converts to {self.color}, got mode {image.mode} ({error})"
             raise InputError(message) from None
         if converted.size != (self.width, self.height):
-            converted = converted.resize((self.width, self.height), pillow.Resampling[self.filter.upper()])
+            resampling = pillow.Resampling[self.filter.upper()]
+            # One side after the other: Pillow 13 takes them in another order than older ones, and rounds otherwise.
+            converted = converted.resize((self.width, converted.height), resampling)
+            converted = converted.resize((self.width, self.height), resampling)
         return np.asarray(converted, dtype=np.uint8).reshape(self.shape)
 
 
@@ -125,7 +127,7 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
     with needs_extra("image", "decoding an image file"):
         from PIL import Image as pillow
         from PIL import ImageOps, UnidentifiedImageError
-    data, name = (bytes(source), "these bytes") if isinstance(source, (bytes, bytearray)) else _read(Path(source))
+    data, name = (bytes(source), "these bytes") if isinstance(source, (bytes, bytearray)) else _read(os.fspath(source))
     try:
         with pillow.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -145,16 +147,16 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
         raise InputError(f"{name}: expected a whole image, found one that cannot be decoded ({error})") from None
 
 
-def _read(path: Path) -> tuple[bytes, str]:
+def _read(path: str) -> tuple[bytes, str]:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:  # noqa: PTH123 - importing pathlib costs a cold start its 10 ms
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{path}: expected an image file that can be read, found: {reason}") from None
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
-    return data, str(path)
+    return data, path
 
 
 def _glimpse(data: bytes) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from runtime import load
-from runtime.artefact import INPUT, OUTPUT, Metadata
+from runtime.artefact import INPUT, OUTPUT, Metadata, seal
 
 from ..fold import Folded, prepare
 from ..parity import Artefact
@@ -20,6 +20,11 @@ __all__ = ["build", "open_artefact", "prepare", "write"]
 
 def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
     """Write the model as an ONNX file; equal arguments give equal bytes."""
+    return seal(unsealed(numbers, metadata, target))
+
+
+def unsealed(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
+    """Write the file with the seal's place empty."""
     nodes = [
         helper.make_node("Cast", [INPUT], ["pixels"], name="cast", to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["pixels"], ["features"], name="flatten", axis=1),
@@ -32,7 +37,10 @@ def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
 def build(
     nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target
 ) -> bytes:
-    """Put nodes, from INPUT to OUTPUT, and the tensors that they name into a file with its metadata, and check it."""
+    """Put nodes, from INPUT to OUTPUT, and the tensors that they name into a file with its metadata; check it.
+
+    It has no seal yet.
+    """
     graph = helper.make_graph(
         list(nodes),
         "softmax_regression",

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from runtime.artefact import INPUT, OUTPUT, Metadata
+from runtime.artefact import INPUT, OUTPUT, Metadata, seal
 from trainer.checkpoint import Checkpoint
 
 from ..fold import fold
@@ -45,4 +45,4 @@ def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
         "scale": numbers.scale,
         "bias": numbers.bias,
     }
-    return build(nodes, tensors, metadata, target)
+    return seal(build(nodes, tensors, metadata, target))

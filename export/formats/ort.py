@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from runtime.artefact import Metadata
+from runtime.artefact import Metadata, seal
 from runtime.session import onnxruntime
 
 from ..fold import Folded, prepare
@@ -17,7 +17,7 @@ __all__ = ["open_artefact", "prepare", "write"]
 
 def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
     """Write the model in onnxruntime's format; equal arguments and versions of onnxruntime give equal bytes."""
-    model = onnx.write(numbers, metadata, target)
+    model = onnx.unsealed(numbers, metadata, target)
     ort = onnxruntime()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.ort")
@@ -27,4 +27,4 @@ def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
         options.optimized_model_filepath = str(path)
         options.add_session_config_entry("session.save_model_format", "ORT")
         ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return in_order(path.read_bytes())
+        return seal(in_order(path.read_bytes()))

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 NEWEST = release(onnxruntime().__version__).opset
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
-# torch in float32 and an artefact of it round otherwise; seen: 7e-07.
+# torch in float32 and an artefact of it round otherwise; seen: 3e-06.
 TOLERANCE = 1e-5
 
 Write = Callable[..., ExportReport]
@@ -52,12 +52,16 @@ class Subject:
         image: ImageContract = self.about["image"]
         return image
 
+    def normalised(self, pixels: Pixels) -> torch.Tensor:
+        """uint8 [N, H, W, C] → float32 [N, C, H, W]."""
+        mean, std = (torch.tensor(self.about.get(name, [plain])) for name, plain in (("mean", 0.0), ("std", 1.0)))
+        x = torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2) / 255
+        return (x - mean[:, None, None]) / std[:, None, None]
+
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """torch's own answer, eager, in float32: uint8 [N, H, W, C] → [N, K]."""
-        mean, std = (torch.tensor(self.about.get(name, [plain])) for name, plain in (("mean", 0.0), ("std", 1.0)))
-        x = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
         with torch.no_grad():
-            logits = copy.deepcopy(self.network).eval()((x - mean[:, None, None]) / std[:, None, None])
+            logits = copy.deepcopy(self.network).eval()(self.normalised(pixels))
         result: NDArray[np.float32] = logits.softmax(1).numpy()
         return result
 
@@ -72,29 +76,28 @@ def pictures(image: ImageContract, count: int = 16, seed: int = 0) -> Pixels:
     return np.stack([np.asarray(picture).reshape(image.shape) for picture in smooth])
 
 
-def with_statistics(network: torch.nn.Module, image: ImageContract) -> torch.nn.Module:
+def with_statistics(subject: Subject) -> Subject:
     """Give the batch norms random weights, and the statistics that go with them."""
-    for layer in network.modules():
+    for layer in subject.network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
             torch.nn.init.normal_(layer.bias, std=0.1)
             layer.momentum = None  # an average over all, which is one batch
     with torch.no_grad():
-        network(torch.from_numpy(pictures(image, seed=1)).permute(0, 3, 1, 2) / 255)
-    return network
+        subject.network(subject.normalised(pictures(subject.image, seed=1)))
+    return subject
 
 
 def mobilenet() -> Subject:
-    image = ImageContract(height=64, width=64, color="RGB")
     torch.manual_seed(0)
     network = torchvision.models.mobilenet_v3_small(weights=None, num_classes=5)
-    torch.nn.init.normal_(network.classifier[-1].weight)
+    torch.nn.init.normal_(network.classifier[-1].weight, std=0.5)
+    image = ImageContract(height=64, width=64, color="RGB")
     about = {"labels": ("a", "b", "c", "d", "e"), "image": image, "mean": MEAN, "std": STD}
-    return Subject(network=with_statistics(network, image), about=about)
+    return with_statistics(Subject(network=network, about=about))
 
 
 def greyscale() -> Subject:
-    image = ImageContract(height=12, width=10)
     torch.manual_seed(0)
     network = torch.nn.Sequential(
         torch.nn.Conv2d(1, 4, 3),
@@ -105,7 +108,8 @@ def greyscale() -> Subject:
         torch.nn.Dropout(),
         torch.nn.Linear(16, 3),
     )
-    return Subject(network=with_statistics(network, image), about={"labels": ["x", "y", "z"], "image": image})
+    about = {"labels": ["x", "y", "z"], "image": ImageContract(height=12, width=10)}
+    return with_statistics(Subject(network=network, about=about))
 
 
 def open_artefact(path: Path) -> Artefact:
@@ -123,9 +127,14 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=[mobilenet, greyscale], ids=lambda make: str(make.__name__))
-def subject(request: pytest.FixtureRequest) -> Subject:
-    made: Subject = request.param()
-    return made
+def make(request: pytest.FixtureRequest) -> Callable[[], Subject]:
+    function: Callable[[], Subject] = request.param
+    return function
+
+
+@pytest.fixture(scope="module")
+def subject(make: Callable[[], Subject]) -> Subject:
+    return make()
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +153,15 @@ def report(subject: Subject, write: Write, tmp_path_factory: pytest.TempPathFact
     return write(subject.network, tmp_path_factory.mktemp("modules") / "model", **subject.about)
 
 
-@pytest.mark.parametrize("count", [0, 1, 16])
+@pytest.mark.parametrize("count", [1, 16])
 def test_it_answers_as_torch_does(count: int, subject: Subject, report: ExportReport) -> None:
     pixels = pictures(subject.image)
     expected = subject.probabilities(pixels)
     assert (np.ptp(expected, axis=0) > 0.05).all()  # images that it tells apart
     found = open_artefact(report.path).probabilities(pixels[:count])
-    assert (found.shape, found.dtype) == ((count, len(subject.about["labels"])), np.float32)
-    print(f"{count} images, largest difference {np.abs(found - expected[:count]).max(initial=0):.1e}")
+    assert found.shape == (count, len(subject.about["labels"]))
+    assert found.dtype == np.float32
+    print(f"{count} images, largest difference {np.abs(found - expected[:count]).max():.1e}")
     np.testing.assert_allclose(found, expected[:count], rtol=0, atol=TOLERANCE)
 
 
@@ -159,7 +169,9 @@ def test_an_image_file_of_another_size(subject: Subject, report: ExportReport, t
     size = (90, 70)
     picture = Image.fromarray(pictures(subject.image, 1)[0].squeeze()).resize(size).convert("RGB")
     picture.save(tmp_path / "picture.png")
-    fitted = picture.convert(subject.image.color).resize((subject.image.width, subject.image.height), Image.BILINEAR)
+    fitted = picture.convert(subject.image.color).resize(
+        (subject.image.width, subject.image.height), Image.Resampling.BILINEAR
+    )
     expected = subject.probabilities(np.asarray(fitted).reshape(1, *subject.image.shape))[0]
     artefact = open_artefact(report.path)
     found = artefact.probabilities(artefact.metadata.image.pixels(tmp_path / "picture.png")[None])[0]
@@ -225,37 +237,27 @@ def test_the_module_stays_as_it_is(
     assert capfd.readouterr() == ("", "")
 
 
-def assert_the_same_bytes_elsewhere(make: Callable[[], Subject], write: Write, expected: Path, folder: Path) -> None:
+@pytest.mark.parametrize("make", [greyscale, pytest.param(mobilenet, marks=pytest.mark.slow)], indirect=True)
+def test_the_same_bytes_each_time(
+    make: Callable[[], Subject], write: Write, report: ExportReport, tmp_path: Path
+) -> None:
     """In another process, folder and hash seed, from the kit installed elsewhere, and twice in one process."""
     for package in ("export", "runtime", "trainer"):
-        shutil.copytree(ROOT / package, folder / "elsewhere" / package)
+        shutil.copytree(ROOT / package, tmp_path / "elsewhere" / package)
     code = f"""
 import export
 from tests.export.test_modules import {make.__name__}
-for _ in range(2):
+for number in range(2):
     subject = {make.__name__}()
-    export.{write.__name__}(subject.network, f"model{{_}}", **subject.about)
+    export.{write.__name__}(subject.network, f"model{{number}}", **subject.about)
 print(export.__file__)
 """
-    environment = {"PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join([str(folder / "elsewhere"), str(ROOT)])}
-    result = run_python(code, cwd=folder, environment=environment | {"OMP_NUM_THREADS": "1"})
+    variables = {"PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join([str(tmp_path / "elsewhere"), str(ROOT)])}
+    result = run_python(code, cwd=tmp_path, environment=variables | {"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(str(folder))
+    assert result.stdout.startswith(str(tmp_path))
     for number in range(2):
-        assert (folder / f"model{number}").read_bytes() == expected.read_bytes()
-
-
-def test_the_same_bytes_each_time(small: Subject, write: Write, tmp_path: Path) -> None:
-    expected = write(small.network, tmp_path / "model", **small.about).path
-    assert_the_same_bytes_elsewhere(greyscale, write, expected, tmp_path)
-
-
-@pytest.mark.slow
-def test_the_same_bytes_each_time_of_a_large_module(
-    subject: Subject, write: Write, report: ExportReport, tmp_path: Path
-) -> None:
-    make = {5: mobilenet, 3: greyscale}[len(subject.about["labels"])]
-    assert_the_same_bytes_elsewhere(make, write, report.path, tmp_path)
+        assert (tmp_path / f"model{number}").read_bytes() == report.path.read_bytes()
 
 
 def test_nothing_of_this_machine_in_it(report: ExportReport) -> None:
@@ -287,7 +289,7 @@ def test_opset_and_ir_version(
     onnx.checker.check_model(proto, full_check=True)
     assert (proto.ir_version, [(item.domain, item.version) for item in proto.opset_import]) == (7, [("", opset)])
     assert (proto.producer_name, proto.producer_version, proto.doc_string) == ("softmax-kit", "", "")
-    assert {item.key for item in proto.metadata_props} == {f"kit.{name}" for name in runtime.artefact.ENTRIES}
+    assert {f"kit.{name}" for name in runtime.artefact.ENTRIES} <= {item.key for item in proto.metadata_props}
     assert runtime.load(path).selftest() <= 1e-5
     assert capfd.readouterr() == ("", "")
 
@@ -300,9 +302,10 @@ class Otherwise(torch.nn.Module):
         self.network = network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if torch.jit.is_scripting() or torch.onnx.is_in_onnx_export():
-            return 2 * self.network(x)
-        return self.network(x)  # type: ignore[no-any-return]
+        factor = 2
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            factor = 2 if torch.onnx.is_in_onnx_export() else 1
+        return factor * self.network(x)  # type: ignore[no-any-return]
 
 
 class Random(Otherwise):
@@ -407,7 +410,7 @@ def test_a_file_with_a_wrong_weight_is_not_kept(
             to_onnx,
             r"that takes images \[N, 1, 12, 10\], .* \(TypeError: softmax\(\): .*not tuple\): say the size",
         ),
-        (Single, to_torchscript, r"in float32 as in float64, .* and let it compute in the dtype of its input$"),
+        (Single, to_torchscript, r".* in float32 as in float64, .* and let it compute in the dtype of its input$"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -36,7 +36,7 @@ def test_reads_what_was_written() -> None:
 
 def test_properties_are_json_texts_under_kit_names() -> None:
     props = metadata().to_props()
-    assert list(props) == [f"kit.{name}" for name in ENTRIES]
+    assert list(props) == [*(f"kit.{name}" for name in ENTRIES), "kit.seal"]
     assert json.loads(props["kit.labels"]) == ["cat", "dog"]
     assert json.loads(props["kit.image"]) == {
         "height": 2, "width": 3, "color": "RGB", "fit": "stretch", "filter": "bilinear"
@@ -83,7 +83,11 @@ def test_other_properties_are_let_be() -> None:
             "kit.image: expected",
         ),
         ("image", "big", "kit.image: expected"),
-        ("pixel_statistics", {}, "kit.pixel_statistics: expected mean and std, a finite number a channel, found {}"),
+        (
+            "pixel_statistics",
+            {},
+            "kit.pixel_statistics: expected mean and std, a finite number a channel, and an appearance",
+        ),
         ("pixel_statistics", {"mean": [1, 2], "std": [1, 2]}, "kit.pixel_statistics: expected"),
         ("pixel_statistics", {"mean": [1], "std": [1]}, "kit.pixel_statistics: expected"),
         ("pixel_statistics", {"mean": [1, 2, 3], "std": [1, 2, float("inf")]}, "kit.pixel_statistics: expected"),

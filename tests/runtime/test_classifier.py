@@ -1,7 +1,7 @@
 """Loading artefacts and classifying with them."""
 
-import dataclasses
 import os
+import pickle
 import re
 import shutil
 import warnings
@@ -16,6 +16,7 @@ from PIL import Image
 
 import runtime
 from runtime import ArtefactError, Classifier, InputError, Prediction, SelfTestError
+from runtime.artefact import SEAL_START, UNSEALED, seal
 from tests.interpreter import run_python
 from trainer import Checkpoint, Dataset, Fit
 
@@ -31,10 +32,12 @@ def pixels(digits: Dataset) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def change(source: Path, target: Path, edit: Any) -> Path:
-    """Write an artefact again with its protobuf changed by `edit`."""
+    """Write an artefact again with its protobuf changed by `edit`, and sealed as if it were right."""
     proto = onnx.load(source)
     edit(proto)
-    target.write_bytes(proto.SerializeToString())
+    props = {prop.key: prop.value for prop in proto.metadata_props}
+    helper.set_model_props(proto, props | {"kit.seal": (SEAL_START + UNSEALED).decode()})
+    target.write_bytes(seal(proto.SerializeToString()))
     return target
 
 
@@ -46,7 +49,10 @@ def test_a_prediction(classifier: Classifier, digits: Dataset, digits_fit: Fit) 
     assert prediction.label == digits.labels[prediction.index]
     assert prediction.probability == pytest.approx(float(expected.max()), abs=1e-5)
     assert prediction.top == [(prediction.label, prediction.probability)]
-    assert [type(value) for value in dataclasses.astuple(prediction)] == [str, float, int, list]
+    values = prediction.label, prediction.probability, prediction.index, prediction.top
+    assert [type(value) for value in values] == [str, float, int, list]
+    assert pickle.loads(pickle.dumps(prediction)) == prediction != classifier.classify(digits.test.images[1].numpy())
+    assert eval(repr(prediction)) == prediction
 
 
 def test_the_best_first(classifier: Classifier, digits_fit: Fit, digits: Dataset) -> None:
@@ -135,6 +141,34 @@ def test_the_self_test_finds_a_changed_weight(model: Path, tmp_path: Path) -> No
         damaged.selftest()
 
 
+def test_load_runs_the_self_test_where_asked(model: Path, tmp_path: Path) -> None:
+    assert runtime.load(model, selftest=True).labels
+
+    def edit(proto: onnx.ModelProto) -> None:
+        bias = next(tensor for tensor in proto.graph.initializer if tensor.name == "bias")
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias)[::-1].copy(), "bias"))
+
+    with pytest.raises(SelfTestError, match=r"m.onnx: expected golden example"):
+        runtime.load(change(model, tmp_path / "m.onnx", edit), selftest=True)
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx-int8", "ort"])
+def test_a_flipped_bit_is_found_at_load(name: str, exported: dict[str, Path]) -> None:
+    """Any bit: in the weights, the graph, the metadata, the seal itself."""
+    data = bytearray(exported[name].read_bytes())
+    for position in np.random.default_rng(0).integers(0, 8 * len(data), 200).tolist():
+        data[position // 8] ^= 1 << position % 8
+        with pytest.raises(ArtefactError, match=r"these bytes: expected (the content|an artefact|an ONNX artefact)"):
+            runtime.load(bytes(data))
+        data[position // 8] ^= 1 << position % 8
+    assert runtime.load(bytes(data)).selftest() < 0.05
+
+
+def test_two_seals(model: Path) -> None:
+    with pytest.raises(ArtefactError, match="found 2 seals in it"):
+        runtime.load(model.read_bytes() + SEAL_START + UNSEALED)
+
+
 def test_classify_opens_a_file_once_and_again_when_it_changes(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: Any
 ) -> None:
@@ -189,7 +223,7 @@ def test_a_truncated_artefact(model: Path, tmp_path: Path, share: float, capfd: 
 
 
 def test_a_torchscript_artefact_is_not_for_this_runtime(exported: dict[str, Path]) -> None:
-    with pytest.raises(ArtefactError, match="found a zip file, as TorchScript writes: export with `--format onnx`"):
+    with pytest.raises(ArtefactError, match="found a zip file, as torch writes: export with `--format onnx`"):
         runtime.load(exported["torchscript"])
 
 
@@ -203,7 +237,7 @@ def test_a_foreign_onnx_file(tmp_path: Path) -> None:
     )
     foreign = helper.make_model(graph, ir_version=7, opset_imports=[helper.make_opsetid("", 13)])
     onnx.save(foreign, tmp_path / "m.onnx")
-    message = "expected an artefact made by `kit export`, found a file without kit.version, kit.labels"
+    message = "expected an artefact made by `kit export`, with a seal, found 0 seals in it: export it again"
     with pytest.raises(ArtefactError, match=re.escape(message)):
         runtime.load(tmp_path / "m.onnx")
 

@@ -1,14 +1,19 @@
 """`kit classify`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import runtime
 from tests.interpreter import Kit, run_python
 from trainer import Dataset
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -41,6 +46,7 @@ def test_json(run_kit: Kit, model: Path, images: list[Path]) -> None:
             "probability": prediction.probability,
             "index": prediction.index,
             "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
+            "skew": [],
         }
 
 
@@ -55,6 +61,34 @@ def test_a_bad_image_does_not_keep_the_others_from_their_answers(run_kit: Kit, m
     as_json = run_kit("classify", *images, "--model", model, "--json")
     assert as_json.exit_code == 1
     assert [sorted(answer) for answer in json.loads(as_json.stdout)][1] == ["error", "image"]
+
+
+def test_a_folder_and_standard_input(run_kit: Kit, model: Path, images: list[Path]) -> None:
+    deeper = images[0].parent / "deeper"
+    deeper.mkdir()
+    images[2].rename(deeper / "2.PNG")
+    (deeper / "notes.txt").write_text("no image")
+    found = run_kit("classify", images[0].parent, "--model", model)
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert [line.split()[0] for line in found.stdout.splitlines()] == [*map(str, images[:2]), str(deeper / "2.PNG")]
+    with images[0].open("rb") as file:
+        command = [sys.executable, "-m", "kit", "classify", "-", "--model", str(model)]
+        output = subprocess.run(command, stdin=file, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert output.split()[1] == runtime.classify(images[0], model=model).label
+    (deeper / "2.PNG").unlink()
+    empty = run_kit("classify", deeper, "--model", model)
+    assert (empty.exit_code, empty.stdout) == (1, "")
+    assert empty.stderr.startswith(f"kit: {deeper}: expected a folder with images, found none (.bmp, ")
+
+
+def test_images_that_look_wrong_are_named(run_kit: Kit, model: Path, images: list[Path]) -> None:
+    for path in images:
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    result = run_kit("classify", *images, "--model", model)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("kit: note: expected light and dark as in the training images, found 3 of 3 images")
+    answers = json.loads(run_kit("classify", *images, "--model", model, "--json").stdout)
+    assert [[finding["cause"] for finding in answer["skew"]] for answer in answers] == [["inverted"]] * 3
 
 
 def test_wrong_calls(run_kit: Kit, model: Path, images: list[Path]) -> None:

@@ -1,0 +1,132 @@
+"""`kit evaluate`: the figures of an artefact on a data set's test images, as the trainer took them of the model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime import Classifier, load
+from runtime.artefact import Metadata
+from runtime.errors import needs_extra
+from runtime.text import as_json, printable, say
+
+from .errors import ExportError
+from .parity import answers
+from .verification import LabelledImages
+
+LEAST = float(np.finfo(np.float32).tiny)
+NAMED = 3
+COLUMNS = 20  # of a confusion matrix in text
+
+
+@click.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="The artefact, for onnxruntime.")
+@click.option("--data", required=True, metavar="NAME|DIR", help="The data set, as for kit train.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    envvar="KIT_DATA_DIR",
+    show_envvar=True,
+    help="Where torchvision's data sets lie, or are downloaded to.  [default: data]",
+)
+@click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
+def evaluate(model: Path, data: str, data_dir: Path | None, as_document: bool) -> None:
+    """Evaluate an artefact on the test images of a data set: accuracy, loss, and what kit train reports besides.
+
+    Of a folder without test images it takes those that were held out with the seed that the model was trained with.
+    """
+    classifier = load(model)
+    images = load_images(classifier.metadata, data, data_dir)
+    found = {"model": str(model), "digest": classifier.info()["digest"], **figures(classifier, images)}
+    say(as_json(found) if as_document else "\n".join(_lines(found)))
+
+
+def load_images(metadata: Metadata, name: str, data_dir: Path | None) -> LabelledImages:
+    """Load the test images of a data set as the artefact takes them, their targets in the order of its labels.
+
+    Raises ExportError for other labels than the artefact's and for a model of images that are not square, DataError for
+    data that cannot be loaded, and MissingExtraError.
+    """
+    with needs_extra("train", "loading a data set"):
+        from trainer.data import load_data
+    image = metadata.image
+    if image.height != image.width:
+        raise ExportError(
+            f"expected a model of square images, which data sets are brought to, found {image.height}×{image.width}: "
+            "classify the images with `kit classify`"
+        )
+    settings = metadata.provenance.get("settings")
+    seed = settings.get("seed") if isinstance(settings, dict) else None
+    data = load_data(
+        name, data_dir=data_dir, image_size=image.height, color=image.color, seed=seed if isinstance(seed, int) else 0
+    )
+    places = _places(data.name, data.labels, metadata.labels)
+    return LabelledImages(
+        name=data.name,
+        labels=metadata.labels,
+        images=data.test.images.numpy(),
+        targets=places[data.test.targets.numpy()],
+    )
+
+
+def figures(classifier: Classifier, data: LabelledImages) -> dict[str, Any]:
+    """Take accuracy (0-1), loss (mean cross-entropy in nats) and `trainer.metrics.classification_metrics`.
+
+    A probability of 0 counts as 1e-38 in the loss, 87 nats: float32 has no smaller ones.
+    """
+    with needs_extra("train", "evaluating an artefact"):
+        from trainer.metrics import classification_metrics
+    found = answers(classifier.probabilities, data.images)  # [N, K]
+    right = found[np.arange(len(found)), data.targets].astype(np.float64)  # [N]
+    return {
+        "data": data.name,
+        "images": len(found),
+        "accuracy": float((found.argmax(axis=1) == data.targets).mean()),
+        "loss": float(-np.log(right.clip(min=LEAST)).mean()),
+        **classification_metrics(classifier.labels, data.targets, found),
+    }
+
+
+def _places(name: str, theirs: tuple[str, ...], ours: tuple[str, ...]) -> NDArray[np.int64]:
+    """Where each of the data set's labels stands among the artefact's: int64 [K]. Raises ExportError."""
+    if set(theirs) != set(ours):
+        differences = [
+            *_listed("lacks", [label for label in ours if label not in theirs]),
+            *_listed("has besides", [label for label in theirs if label not in ours]),
+        ]
+        raise ExportError(
+            f"{name}: expected the artefact's {len(ours)} labels, found {len(theirs)}; it {' and '.join(differences)}: "
+            "evaluate on data of the same labels"
+        )
+    return np.array([ours.index(label) for label in theirs], np.int64)
+
+
+def _listed(verb: str, labels: list[str]) -> list[str]:
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return [f"{verb} {', '.join(map(repr, labels[:NAMED]))}{more}"] if labels else []
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Lay the figures out for a terminal."""
+    yield (
+        f"{printable(found['data'])}: {found['images']:,} test images, accuracy {found['accuracy']:.4f}, "
+        f"loss {found['loss']:.4f}, calibration error {found['calibration_error']:.4f}"
+    )
+    labels = [printable(label) for label in found["per_class"]]
+    width = max(5, *map(len, labels))
+    yield f"\n{'label':<{width}}  precision  recall      f1  images"
+    for label, row in zip(labels, found["per_class"].values(), strict=True):
+        yield (
+            f"{label:<{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  {row['f1']:6.4f}  {row['images']:>6,}"
+        )
+    matrix = found["confusion_matrix"]
+    if len(matrix) > COLUMNS:
+        yield f"\nconfusion matrix: {len(matrix)} × {len(matrix)}, in --json"
+        return
+    size = max(len(str(count)) for row in matrix for count in row)
+    yield "\nconfusion matrix: a row for each true label, a column for each predicted one"
+    for label, row in zip(labels, matrix, strict=True):
+        yield f"{label:<{width}}  {'  '.join(f'{count:>{size}}' for count in row)}"

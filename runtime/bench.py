@@ -1,0 +1,253 @@
+"""`kit bench`: what an artefact costs on this device, in time and memory."""
+
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from .classifier import Classifier, load
+from .errors import ArtefactError, KitError, SelfTestError
+from .session import onnxruntime
+from .text import as_json, complain, printable, say
+
+T = TypeVar("T")
+
+COLUMNS = {
+    "size_bytes": ("bytes", ",.0f"),
+    "load_ms": ("load ms", ".2f"),
+    "cold_ms": ("cold ms", ".0f"),
+    "p50_us": ("p50 µs", ".1f"),
+    "p99_us": ("p99 µs", ".1f"),
+    "images_per_s_64": ("images/s at 64", ",.0f"),
+    "images_per_s_1024": ("at 1,024", ",.0f"),
+    "rss_mb": ("peak MB", ".1f"),
+}
+AT_LEAST = ("images_per_s_64", "images_per_s_1024")
+BATCHES = (64, 1024)
+MAX_BATCH_BYTES = 256 * 2**20
+MAX_FRESH_SECONDS = 300
+# Of an artefact's seconds, for each of the fresh processes, the loading, single images, and the two sizes of batches.
+SHARES = {"fresh": 0.4, "load": 0.1, "single": 0.2, "batch": 0.15}
+WARM_UP = 0.2  # of each share
+
+# What a user's first script does. On Linux it reads its own peak: getrusage gives its parent's where that was higher.
+FRESH = """
+import sys
+sys.path[:] = sys.argv[2:]
+import runtime
+classifier = runtime.load(sys.argv[1])
+classifier.classify(classifier.metadata.golden.images[0])
+import json, time
+answered, peak = time.time(), None
+try:
+    with open("/proc/self/status") as file:
+        peak = [int(line.split()[1]) for line in file if line.startswith("VmHWM:")][0] / 2**10
+except (OSError, IndexError):
+    try:
+        import resource
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    except ImportError:
+        pass
+print(json.dumps([answered, peak]))
+"""
+
+Figures = dict[str, float | None]
+
+
+def read_budget(_context: click.Context, _option: click.Parameter, text: str) -> dict[str, float]:
+    """Read `p99_us=50,rss_mb=90`; a figure that is not there, or no number, is a wrong call."""
+    budget: dict[str, float] = {}
+    for part in text.split(",") if text else ():
+        name, _, number = (word.strip() for word in part.partition("="))
+        if name not in COLUMNS or name in budget:
+            raise click.BadParameter(f"expected each of {', '.join(COLUMNS)} once at most, found {part.strip()!r}")
+        try:
+            budget[name] = float(number)
+        except ValueError:
+            budget[name] = math.nan
+        if not 0 <= budget[name] < math.inf:
+            raise click.BadParameter(f"expected {name}=NUMBER, 0 or more, found {part.strip()!r}")
+    return budget
+
+
+@click.command()
+@click.argument("artefacts", metavar="ARTEFACT...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--budget",
+    metavar="NAME=NUMBER,...",
+    default="",
+    callback=read_budget,
+    help=f"Exit 1 where a figure is above its number, or below it for {' and '.join(AT_LEAST)}. "
+    f"Names: {', '.join(COLUMNS)}.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 60),
+    default=2.0,
+    show_default=True,
+    help="To take for each artefact, about.",
+)
+@click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
+def bench(artefacts: tuple[Path, ...], budget: dict[str, float], seconds: float, as_document: bool) -> None:
+    """Measure each ARTEFACT on this device, after its self-test.
+
+    load: opening the file. cold: from the start of a fresh Python process to its first answer. p50, p99: classifying
+    one array. images/s: probabilities of 64 and of 1,024 images at a time. peak: memory of the fresh process, in MB of
+    2^20 bytes. A figure that cannot be had here is a dash.
+    """
+    entries = [_entry(path, seconds) for path in artefacts]
+    say(as_json(entries) if as_document else _as_text(entries))
+    complaints = [line for entry in entries for line in _complaints(entry, budget)]
+    for line in complaints:
+        complain(line)
+    if complaints:
+        sys.exit(1)
+
+
+def _entry(path: Path, seconds: float) -> dict[str, Any]:
+    try:
+        return {"artefact": str(path), **measure(path, seconds), "machine": machine()}
+    except KitError as error:
+        return {"artefact": str(path), "error": str(error)}
+
+
+def measure(path: Path, seconds: float) -> Figures:
+    """Measure the artefact at `path`, in about so many seconds; None for a figure that cannot be had here.
+
+    Raises ArtefactError, and SelfTestError where it does not answer as it should.
+    """
+    classifier = load(path, selftest=True)
+    golden = classifier.metadata.golden
+    size, image = path.stat().st_size, golden.images[0]
+    fresh = _repeat(lambda: _fresh_process(path), SHARES["fresh"] * seconds)
+    loading = _durations(lambda: load(path), SHARES["load"] * seconds)
+    single = _durations(lambda: classifier.classify(image), SHARES["single"] * seconds)
+    prediction = classifier.classify(image)
+    _check(path, np.array(prediction.probability), golden.probabilities[0, prediction.index], golden.tolerance)
+    peaks = [peak for _, peak in fresh if peak is not None]
+    return {
+        "size_bytes": size,
+        "load_ms": float(np.median(loading)) / 1e6,
+        "cold_ms": 1e3 * statistics.median(answered for answered, _ in fresh),
+        "p50_us": float(np.percentile(single, 50)) / 1e3,
+        "p99_us": float(np.percentile(single, 99)) / 1e3,
+        **{f"images_per_s_{size}": _throughput(path, classifier, size, SHARES["batch"] * seconds) for size in BATCHES},
+        "rss_mb": statistics.median(peaks) if peaks else None,
+    }
+
+
+def _fresh_process(path: Path) -> tuple[float, float | None]:
+    """Classify in a fresh process: seconds from its start to its first answer, and its peak memory in MB."""
+    command = [sys.executable, "-c", FRESH, str(path), *sys.path]
+    start = time.time()
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=MAX_FRESH_SECONDS, check=False)  # noqa: S603
+        answered, peak = json.loads(found.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        raise ArtefactError(
+            f"{path}: expected an answer from a fresh process, found none in {MAX_FRESH_SECONDS} s"
+        ) from None
+    except (IndexError, ValueError):
+        reason = found.stderr.strip().rpartition("\n")[2] or f"exit status {found.returncode}"
+        raise ArtefactError(
+            f"{path}: expected an answer from a fresh process, found that it failed ({reason})"
+        ) from None
+    return answered - start, peak
+
+
+def _throughput(path: Path, classifier: Classifier, size: int, seconds: float) -> float | None:
+    """Images a second in batches of one size; None where such a batch is too large for this device."""
+    golden = classifier.metadata.golden
+    if size * golden.images[0].nbytes > MAX_BATCH_BYTES:
+        return None
+    order = np.arange(size) % len(golden.images)
+    try:
+        batch = golden.images[order]
+        durations = _durations(lambda: classifier.probabilities(batch), seconds)
+        found = classifier.probabilities(batch)
+    except Exception:  # onnxruntime's own errors share no base class; out of memory is one
+        return None
+    _check(path, found, golden.probabilities[order], golden.tolerance)
+    return size * len(durations) / (sum(durations) / 1e9)
+
+
+def _repeat(call: Callable[[], T], seconds: float) -> list[T]:
+    """Call until so many seconds have passed, at least once, and return what came back."""
+    end = time.perf_counter() + seconds
+    results = [call()]
+    while time.perf_counter() < end:
+        results.append(call())
+    return results
+
+
+def _durations(call: Callable[[], object], seconds: float) -> list[int]:
+    """Nanoseconds that each call took, once warm."""
+
+    def timed() -> int:
+        start = time.perf_counter_ns()
+        call()
+        return time.perf_counter_ns() - start
+
+    _repeat(timed, WARM_UP * seconds)
+    return _repeat(timed, (1 - WARM_UP) * seconds)
+
+
+def _check(path: Path, found: NDArray[np.floating], expected: NDArray[np.float32], tolerance: float) -> None:
+    difference = float(np.abs(found - expected).max())
+    if not difference <= tolerance:
+        raise SelfTestError(
+            f"{path}: expected answers within {tolerance:g} of the trained model's while they were timed, "
+            f"found a difference of {difference:.3g}: do not use this file on this device"
+        )
+
+
+def machine() -> dict[str, Any]:
+    """Say where the figures come from."""
+    return {
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime().__version__,
+    }
+
+
+def _complaints(entry: dict[str, Any], budget: dict[str, float]) -> Iterator[str]:
+    """What was wrong with one artefact, a line each."""
+    if "error" in entry:
+        yield entry["error"]
+        return
+    for name, limit in budget.items():
+        found, bound = entry[name], "at least" if name in AT_LEAST else "at most"
+        expected = f"{entry['artefact']}: expected {name} {bound} {limit:g}, found"
+        if found is None:
+            yield f"{expected} none: it cannot be measured here"
+        elif found < limit if name in AT_LEAST else found > limit:
+            yield f"{expected} {found:.6g}"
+
+
+def _as_text(entries: list[dict[str, Any]]) -> str:
+    rows = [["artefact", *(title for title, _ in COLUMNS.values())]]
+    rows += [
+        [printable(entry["artefact"]), *(_cell(entry[name], style) for name, (_, style) in COLUMNS.items())]
+        for entry in entries
+        if "error" not in entry
+    ]
+    first, *rest = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], rest)]) for row in rows]
+    return "\n".join([*table, ", ".join(f"{name} {value}" for name, value in machine().items())])
+
+
+def _cell(figure: float | None, style: str) -> str:
+    return "-" if figure is None else format(figure, style)

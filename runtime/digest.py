@@ -1,0 +1,11 @@
+"""sha256 as Python itself has it: hashlib takes OpenSSL's, and with it 4 MB of memory and 5 ms of a cold start."""
+
+try:
+    from _sha2 import sha256  # Python 3.12 and later
+except ImportError:
+    try:
+        from _sha256 import sha256  # Python 3.11
+    except ImportError:
+        from hashlib import sha256
+
+__all__ = ["sha256"]

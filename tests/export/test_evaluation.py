@@ -1,0 +1,246 @@
+"""`kit evaluate`: an artefact's figures on a data set, against those that the trainer wrote and scikit-learn's."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn import metrics
+
+import runtime
+from export import ExportError, LabelledImages, export
+from export.evaluation import figures, load_images
+from export.formats import FORMATS
+from tests.interpreter import Kit, run_python
+from trainer import Checkpoint, Dataset, FitConfig, fit
+
+FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
+HOSTILE = "\x1b[31mdark"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep decoded images in a folder of the test's own."""
+    monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def evaluate(run_kit: Kit, model: Path | str, data: Path | str, *arguments: str) -> Any:
+    result = run_kit("evaluate", "--model", model, "--data", data, "--json", *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+def lay_out(folder: Path, data: Dataset, labels: tuple[str, ...], each: int) -> Path:
+    """Write so many of each class's training images as a folder of images."""
+    for index, label in enumerate(labels):
+        (folder / label).mkdir(parents=True)
+        for number, image in enumerate(data.train.images[data.train.targets == index][:each].numpy()):
+            Image.fromarray(image.squeeze()).save(folder / label / f"{number}.png")
+    return folder
+
+
+def compare_with_report(found: dict[str, Any], report: dict[str, Any]) -> None:
+    assert found["images"] == report["data"]["test_images"]
+    assert found["accuracy"] == pytest.approx(report["figures"]["test_accuracy"], abs=1e-12)
+    assert found["loss"] == pytest.approx(report["figures"]["test_loss"], abs=1e-6)
+    assert found["confusion_matrix"] == report["metrics"]["confusion_matrix"]
+    assert found["per_class"] == report["metrics"]["per_class"]
+    assert found["calibration_error"] == pytest.approx(report["metrics"]["calibration_error"], abs=1e-6)
+
+
+def test_the_figures_are_those_of_the_report(run_kit: Kit) -> None:
+    trained = run_kit("train", "--data", "digits", "--epochs", "2", "--device", "cpu", "--no-report")
+    assert trained.exit_code == 0
+    assert run_kit("export", "runs/digits").exit_code == 0
+    found = evaluate(run_kit, "runs/digits/model.onnx", "digits")
+    assert (found["model"], found["data"]) == ("runs/digits/model.onnx", "digits")
+    assert found["digest"] == runtime.load("runs/digits/model.onnx").info()["digest"]
+    compare_with_report(found, json.loads(Path("runs/digits/report.json").read_text()))
+
+
+def test_a_folder_is_split_as_for_training(run_kit: Kit, digits: Dataset) -> None:
+    """So that no training image is among the test images, whatever the seed."""
+    lay_out(Path("pictures"), digits, digits.labels, each=30)
+    settings = ("--epochs", "2", "--seed", "5", "--image-size", "12", "--color", "RGB", "--device", "cpu")
+    assert run_kit("train", "--data", "pictures", *settings, "--no-report").exit_code == 0
+    assert run_kit("export", "runs/pictures").exit_code == 0
+    report = json.loads(Path("runs/pictures/report.json").read_text())
+    compare_with_report(evaluate(run_kit, "runs/pictures/model.onnx", "pictures"), report)
+
+
+@pytest.mark.parametrize("name", FOR_ONNXRUNTIME)
+def test_against_scikit_learn(name: str, run_kit: Kit, exported: dict[str, Path], digits: Dataset) -> None:
+    found = evaluate(run_kit, exported[name], "digits")
+    images, targets = digits.test.images.numpy(), digits.test.targets.numpy()
+    probabilities = runtime.load(exported[name]).probabilities(images)
+    predicted = probabilities.argmax(axis=1)
+    assert found["accuracy"] == metrics.accuracy_score(targets, predicted)
+    doubles = probabilities.astype(np.float64)
+    expected = metrics.log_loss(targets, doubles / doubles.sum(axis=1, keepdims=True))
+    assert found["loss"] == pytest.approx(expected, abs=1e-6)
+    assert found["confusion_matrix"] == metrics.confusion_matrix(targets, predicted).tolist()
+    rows = found["per_class"]
+    assert list(rows) == list(digits.labels)
+    assert [row["f1"] for row in rows.values()] == metrics.f1_score(targets, predicted, average=None).tolist()
+
+
+def test_labels_in_another_order(run_kit: Kit, checkpoint: Checkpoint, model: Path, tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(10)
+    shuffled = replace(
+        checkpoint,
+        labels=tuple(checkpoint.labels[index] for index in order),
+        weights=checkpoint.weights[:, order].copy(),
+        bias=checkpoint.bias[order].copy(),
+        golden_probabilities=checkpoint.golden_probabilities[:, order].copy(),
+    )
+    export(shuffled, "onnx", tmp_path / "shuffled.onnx")
+    found, straight = (evaluate(run_kit, path, "digits") for path in (tmp_path / "shuffled.onnx", model))
+    assert (found["accuracy"], found["per_class"]) == (straight["accuracy"], straight["per_class"])
+    assert found["loss"] == pytest.approx(straight["loss"], abs=1e-6)
+    assert list(found["per_class"]) == list(shuffled.labels)
+    matrix = np.array(straight["confusion_matrix"])
+    assert found["confusion_matrix"] == matrix[np.ix_(order, order)].tolist()
+
+
+def test_text(run_kit: Kit, model: Path) -> None:
+    found = evaluate(run_kit, model, "digits")
+    result = run_kit("evaluate", "--model", model, "--data", "digits")
+    assert (result.exit_code, result.stderr) == (0, "")
+    first, _, header, *rows = result.stdout.splitlines()
+    assert first == (
+        f"digits: 360 test images, accuracy {found['accuracy']:.4f}, loss {found['loss']:.4f}, "
+        f"calibration error {found['calibration_error']:.4f}"
+    )
+    assert header.split() == ["label", "precision", "recall", "f1", "images"]
+    for row, (label, scores) in zip(rows, found["per_class"].items(), strict=False):
+        shares = [f"{scores[name]:.4f}" for name in ("precision", "recall", "f1")]
+        assert row.split() == [label, *shares, str(scores["images"])]
+    assert rows[10:12] == ["", "confusion matrix: a row for each true label, a column for each predicted one"]
+    assert [list(map(int, row.split()[1:])) for row in rows[12:]] == found["confusion_matrix"]
+
+
+@pytest.fixture
+def two(tiny: Dataset, tmp_path: Path) -> Callable[..., Path]:
+    """An artefact of two labels for images of one size, and a folder of such images."""
+
+    def two(labels: tuple[str, str], side: slice) -> Path:
+        splits = [
+            replace(tiny.train, images=tiny.train.images[:, side].contiguous(), targets=tiny.train.targets % 2)
+        ] * 2
+        data = Dataset(name="two", labels=labels, train=splits[0], test=splits[1])
+        lay_out(tmp_path / "two", data, labels, each=10)
+        checkpoint = fit(data, FitConfig(epochs=1, device="cpu")).checkpoint
+        return export(checkpoint, "onnx", tmp_path / "two.onnx").path
+
+    return two
+
+
+def test_hostile_labels(run_kit: Kit, two: Callable[..., Path]) -> None:
+    model = two((HOSTILE, "light"), slice(0, 5))
+    found = evaluate(run_kit, model, "two")
+    assert set(found["per_class"]) == {HOSTILE, "light"}
+    result = run_kit("evaluate", "--model", model, "--data", "two")
+    assert result.exit_code == 0
+    assert result.stdout.count(r"\x1b[31mdark") == 2
+    assert "\x1b" not in result.stdout
+
+
+def test_images_that_are_not_square(run_kit: Kit, two: Callable[..., Path]) -> None:
+    result = run_kit("evaluate", "--model", two(("a", "b"), slice(0, 6)), "--data", "two")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "kit: expected a model of square images, which data sets are brought to, found 6×5: "
+        "classify the images with `kit classify`\n"
+    )
+
+
+def test_other_labels(run_kit: Kit, model: Path, digits: Dataset) -> None:
+    lay_out(Path("pictures"), digits, (*digits.labels[:5], "five", HOSTILE), each=5)
+    result = run_kit("evaluate", "--model", model, "--data", "pictures")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "kit: pictures: expected the artefact's 10 labels, found 7; it lacks '5', '6', '7' and 2 more and has besides "
+        r"'\x1b[31mdark', 'five': evaluate on data of the same labels" + "\n"
+    )
+    lay_out(Path("more"), digits, digits.labels, each=5)
+    (Path("more") / "8").rename("more/eight")
+    result = run_kit("evaluate", "--model", model, "--data", "more")
+    assert "found 10; it lacks '8' and has besides 'eight': evaluate" in result.stderr
+
+
+def test_probabilities_of_0_have_a_finite_loss(digits: Dataset) -> None:
+    class Certain:
+        labels = digits.labels
+
+        def probabilities(self, pixels: Any) -> Any:
+            return np.eye(10, dtype=np.float32)[np.zeros(len(pixels), int)]
+
+    data = LabelledImages(
+        name="digits", labels=digits.labels, images=digits.test.images.numpy()[:2], targets=np.array([0, 1])
+    )
+    found = figures(Certain(), data)  # type: ignore[arg-type]
+    assert (found["accuracy"], found["loss"]) == (0.5, pytest.approx(87.34 / 2, abs=0.01))
+
+
+@pytest.mark.parametrize("settings", [None, [], {}, {"seed": None}, {"seed": "5"}, {"seed": 1.5}, {"seed": -(2**70)}])
+def test_a_provenance_without_a_seed(settings: Any, model: Path, digits: Dataset, tmp_path: Path) -> None:
+    metadata = replace(runtime.load(model).metadata, provenance={"settings": settings})
+    lay_out(tmp_path / "pictures", digits, digits.labels, each=5)
+    assert len(load_images(metadata, str(tmp_path / "pictures"), None).images) == 10
+
+
+@pytest.mark.parametrize(
+    ("model_name", "data", "message"),
+    [
+        ("absent.onnx", "digits", "absent.onnx: expected an artefact, found: No such file or directory"),
+        ("folder", "digits", "folder: expected an "),
+        ("empty.onnx", "digits", "empty.onnx: expected an "),
+        ("torchscript", "digits", ": expected an ONNX artefact, found a zip file"),
+        (
+            "onnx",
+            "no-such-data",
+            "expected one of fashion-mnist, mnist, kmnist, cifar10, digits, or a folder of images",
+        ),
+        ("onnx", "folder", "folder"),
+        ("onnx", "cifar10", "cifar10: expected the files"),
+    ],
+)
+def test_what_cannot_be_done(
+    run_kit: Kit, exported: dict[str, Path], model_name: str, data: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr("trainer.data._download", offline)
+    Path("folder").mkdir()
+    Path("empty.onnx").touch()
+    result = run_kit("evaluate", "--model", exported.get(model_name, model_name), "--data", data)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1].startswith("kit: ")
+    assert message in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("missing", ["torch", "sklearn"])
+def test_without_the_extra(missing: str, model: Path) -> None:
+    code = "import kit\nkit.main(['evaluate', '--model', sys.argv[1], '--data', 'digits'])"
+    result = run_python(code, model, without=[missing, "torchvision", "onnx", "safetensors"])
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("kit: ")
+    assert result.stderr.endswith(f" needs {missing}, which is not installed: pip install 'softmax-kit[train]'\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--model", "m.onnx"], ["--data", "digits"]])
+def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
+    result = run_kit("evaluate", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_an_error_names_no_labels_that_agree(model: Path) -> None:
+    metadata = replace(runtime.load(model).metadata, labels=tuple("0123456789"[::-1]))
+    assert load_images(metadata, "digits", None).labels == metadata.labels
+    with pytest.raises(ExportError, match=r"it lacks 'a': evaluate"):
+        load_images(replace(metadata, labels=(*metadata.labels, "a")), "digits", None)

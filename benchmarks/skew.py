@@ -128,12 +128,12 @@ def found(subjects: Mapping[str, Subject], wrong: Mapping[str, tuple[str, Change
     rows = []
     for name, subject in subjects.items():
         for change, (cause, apply) in wrong.items():
-            cells = []
+            cells, rates = [], []
             for images, size in ((subject.images, 1), (subject.images, WINDOW), (subject.by_class, WINDOW)):
                 counts, total = named(apply(images), subject.statistics, size)
-                rate = counts.pop(cause, 0) / total
-                cells.append(f"{rate:.2%}, and {share(counts, total)}" if counts else f"{rate:.2%}")
-            aim = aimed(rate, least, least=True) if least and cause in ("inverted", "scaled") else ""
+                rates.append(counts.pop(cause, 0) / total)
+                cells.append(f"{rates[-1]:.2%}" + (f", and {share(counts, total)}" if counts else ""))
+            aim = aimed(min(rates[1:]), least, least=True) if least and cause in ("inverted", "scaled") else ""
             rows.append((name, change, cause, *cells, aim))
     return table(
         ("test images", "altered", "cause", "single images", f"windows of {WINDOW}", "class after class", "target"),

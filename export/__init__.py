@@ -13,6 +13,8 @@ report.parity.max_difference, report.proof.certain, report.digest
 
 from typing import Any
 
+from runtime.errors import needs_extra
+
 from .bound import Proof
 from .errors import ExportError, ParityError
 from .exporting import ExportReport, export
@@ -36,7 +38,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load what needs torch when it is asked for."""
     if name in ("to_onnx", "to_torchscript"):
-        from . import modules
+        with needs_extra("train", "exporting a module of torch"):
+            from . import modules
 
         return getattr(modules, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

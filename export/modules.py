@@ -36,6 +36,7 @@ from .formats import onnx as onnx_format
 from .formats import torchscript as torchscript_format
 from .parity import Artefact, check_parity, probes
 from .raw_pixels import RawPixels, run
+from .statistics import pixel_statistics
 from .target import Target, target_for
 
 OPSET = 18  # the oldest that torch's exporter writes
@@ -215,8 +216,7 @@ def _random_images(image: ImageContract) -> Pixels:
 
 
 def _statistics(images: Pixels) -> PixelStatistics:
-    mean, std = images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2))
-    return PixelStatistics(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+    return pixel_statistics(images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2)), images)
 
 
 def _check_asked(model: Any, target: Target) -> None:

@@ -177,12 +177,13 @@ def from_text(text: str | bytes) -> Metadata:
 
 def from_json(document: Mapping[str, Any]) -> Metadata:
     """Read and validate the entries that `Metadata.to_json` gave. Raises ArtefactError."""
+    if "version" in document:
+        _check_version(document["version"])
     missing = [PREFIX + name for name in ENTRIES if name not in document]
     if missing:
         raise ArtefactError(
             f"expected an artefact made by `kit export`, found a file without {', '.join(missing)}: export it again"
         )
-    _check_version(document["version"])
     labels = _read("labels", document["labels"], _labels, "at least 2 different, non-empty strings")
     image = _read("image", document["image"], _image, "height, width, color, fit and filter that this version knows")
     statistics = _read(

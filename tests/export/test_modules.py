@@ -237,7 +237,8 @@ def test_the_module_stays_as_it_is(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("make", [greyscale, pytest.param(mobilenet, marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [greyscale, mobilenet], indirect=True)
 def test_the_same_bytes_each_time(
     make: Callable[[], Subject], write: Write, report: ExportReport, tmp_path: Path
 ) -> None:

@@ -185,8 +185,6 @@ BAD: list[tuple[str, Any]] = [
     ("provenance", None),
     ("provenance", []),
     ("provenance", "unknown"),
-]
-TAKEN: list[tuple[str, Any]] = [  # bad, and runtime.artefact takes them
     ("labels", "ab"),
     ("labels", {"dark": 0, "bright": 1}),
     ("version", 1.0),
@@ -199,6 +197,11 @@ TAKEN: list[tuple[str, Any]] = [  # bad, and runtime.artefact takes them
     ("golden.probabilities", [["0.5", "0.5"]]),
     ("golden.probabilities", [[True, False]]),
     ("golden.tolerance", "0.5"),
+    ("pixel_statistics.appearance", APPEARANCE | {"border": "1" * 16}),
+    ("pixel_statistics.appearance", APPEARANCE | {"border": [True] * 16}),
+    ("pixel_statistics.appearance", APPEARANCE | {"least_range": 1.5}),
+    ("pixel_statistics.appearance", APPEARANCE | {"least_peak": "90"}),
+    ("pixel_statistics.appearance", APPEARANCE | {"one": {"level": "1"}}),
 ]
 
 
@@ -209,13 +212,6 @@ def test_the_schema_and_the_runtime_agree(path: str, value: Any, good: bool) -> 
     document = with_value(path, value)
     assert VALIDATOR.is_valid(document) == good
     assert accepted(document) == good
-
-
-@pytest.mark.parametrize(("path", "value"), TAKEN)
-def test_the_runtime_is_as_strict_as_the_schema(path: str, value: Any) -> None:
-    document = with_value(path, value)
-    assert not VALIDATOR.is_valid(document)
-    assert not accepted(document)
 
 
 @pytest.mark.parametrize(
@@ -372,8 +368,6 @@ def test_an_image_becomes_what_the_page_says(color: str, seed: int) -> None:
     """Steps 2 to 5, bit by bit, without Pillow."""
     generator = np.random.default_rng(seed)
     height, width, to_height, to_width = map(int, generator.integers(1, 70, 4))
-    if to_height < height:
-        height, to_height = to_height, height
     contract = ImageContract(height=to_height, width=to_width, color=color)
     rgba = generator.integers(0, 256, (height, width, 4), np.uint8)
     for image, opaque in [
@@ -385,9 +379,3 @@ def test_an_image_becomes_what_the_page_says(color: str, seed: int) -> None:
         channels = opaque if opaque.shape[2] == 3 else opaque.repeat(3, axis=2)
         expected = resized(to_grey(channels) if color == "L" else channels, to_height, to_width)
         np.testing.assert_array_equal(contract.pixels(image), expected)
-
-
-def test_rows_are_resized_before_columns_whatever_pillow_is_installed() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (60, 20, 1), np.uint8)
-    found = ImageContract(height=20, width=28).pixels(pixels)
-    np.testing.assert_array_equal(found, resized(pixels.astype(np.int64), 20, 28))

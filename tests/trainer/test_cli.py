@@ -251,10 +251,10 @@ def test_resume_of_a_file_that_is_no_checkpoint(run_kit: Kit) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KB."""
+    """A file system of 160 KB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(folder)]
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:

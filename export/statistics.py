@@ -1,7 +1,5 @@
 """What an artefact knows of its training pixels, for `runtime.skew` to name what looks otherwise."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,7 +39,7 @@ def _appearance(sample: Pixels) -> Appearance:
     measured = [measures(_changed(images, *change), found) for change in CHANGES]
     one = _limits(measured, 0)
     one.pop("order", None)  # there are single images of any colour
-    return replace(found, one=one, several=_limits(measured, RARE))
+    return found._replace(one=one, several=_limits(measured, RARE))
 
 
 def _limits(measured: list[dict[str, NDArray[np.float64]]], share: float) -> dict[str, float]:

@@ -11,8 +11,9 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -38,8 +39,7 @@ ENTRIES = ("version", "labels", "image", "pixel_statistics", "golden", "provenan
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Appearance:
+class Appearance(NamedTuple):
     """How the training images look, for `runtime.skew` to name what looks otherwise.
 
     border, whole: shares of 16 equal ranges of pixel values, at the images' border and all over. colours: shares of 25
@@ -57,8 +57,7 @@ class Appearance:
     several: Mapping[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PixelStatistics:
+class PixelStatistics(NamedTuple):
     """Mean and standard deviation of the training pixels, one value a channel, in units of 0-255, and how images look.
 
     appearance: None in artefacts of format 1.0.
@@ -68,9 +67,12 @@ class PixelStatistics:
     std: tuple[float, ...]
     appearance: Appearance | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as JSON values."""
+        return self._asdict() | {"appearance": self.appearance and self.appearance._asdict()}
 
-@dataclass(frozen=True, kw_only=True)
-class Golden:
+
+class Golden(NamedTuple):
     """Held-out images with the trained model's answers.
 
     images: uint8 [G, H, W, C]. probabilities: float32 [G, K]. tolerance: the largest difference in probability that
@@ -82,8 +84,7 @@ class Golden:
     tolerance: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metadata:
+class Metadata(NamedTuple):
     """All that an artefact carries beside its graph.
 
     labels: K different class names in output order. pixel_statistics: None where the training images are not known.
@@ -96,7 +97,7 @@ class Metadata:
     pixel_statistics: PixelStatistics | None
     golden: Golden
     provenance: Mapping[str, Any]
-    others: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = MappingProxyType({})
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries as JSON values, by name, in the order of ENTRIES, and the others after them."""
@@ -109,7 +110,7 @@ class Metadata:
             "version": VERSION,
             "labels": list(self.labels),
             "image": asdict(self.image),
-            "pixel_statistics": self.pixel_statistics and asdict(self.pixel_statistics),
+            "pixel_statistics": self.pixel_statistics and self.pixel_statistics.to_json(),
             "golden": golden,
             "provenance": dict(self.provenance),
             **self.others,

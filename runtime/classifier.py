@@ -144,7 +144,6 @@ class Classifier:
         return {
             "digest": self._digest,
             "format": artefact.format_of(self._model),
-            "version": artefact.VERSION,
             "size": len(self._model),
             "labels": list(self._labels),
             "image": asdict(self._metadata.image),

@@ -132,7 +132,7 @@ def _contents(metadata: Metadata) -> dict[str, Any]:
     return {
         "labels": list(metadata.labels),
         "image": asdict(metadata.image),
-        "pixel_statistics": metadata.pixel_statistics and asdict(metadata.pixel_statistics),
+        "pixel_statistics": metadata.pixel_statistics and metadata.pixel_statistics.to_json(),
         "golden": {"examples": len(golden.images), "tolerance": golden.tolerance},
         "provenance": dict(metadata.provenance),
         "others": dict(metadata.others),

@@ -188,7 +188,7 @@ def test_probabilities_of_0_have_a_finite_loss(digits: Dataset) -> None:
 
 @pytest.mark.parametrize("settings", [None, [], {}, {"seed": None}, {"seed": "5"}, {"seed": 1.5}, {"seed": -(2**70)}])
 def test_a_provenance_without_a_seed(settings: Any, model: Path, digits: Dataset, tmp_path: Path) -> None:
-    metadata = replace(runtime.load(model).metadata, provenance={"settings": settings})
+    metadata = runtime.load(model).metadata._replace(provenance={"settings": settings})
     lay_out(tmp_path / "pictures", digits, digits.labels, each=5)
     assert len(load_images(metadata, str(tmp_path / "pictures"), None).images) == 10
 
@@ -240,7 +240,7 @@ def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
 
 
 def test_an_error_names_no_labels_that_agree(model: Path) -> None:
-    metadata = replace(runtime.load(model).metadata, labels=tuple("0123456789"[::-1]))
+    metadata = runtime.load(model).metadata._replace(labels=tuple("0123456789"[::-1]))
     assert load_images(metadata, "digits", None).labels == metadata.labels
     with pytest.raises(ExportError, match=r"it lacks 'a': evaluate"):
-        load_images(replace(metadata, labels=(*metadata.labels, "a")), "digits", None)
+        load_images(metadata._replace(labels=(*metadata.labels, "a")), "digits", None)

@@ -269,7 +269,7 @@ def test_labels_that_read_back_in_another_order(
     write = module.write
 
     def swapped(numbers: Any, metadata: Metadata, target: Any) -> bytes:
-        data: bytes = write(numbers, dataclasses.replace(metadata, labels=metadata.labels[::-1]), target)
+        data: bytes = write(numbers, metadata._replace(labels=metadata.labels[::-1]), target)
         return data
 
     monkeypatch.setattr(module, "write", swapped)

@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import dataclasses
 import hashlib
 import json
 import re
@@ -258,7 +257,7 @@ def test_the_seal_as_the_page_has_it(name: str, exported: dict[str, Path]) -> No
 def rewritten(name: str, checkpoint: Checkpoint, exported: dict[str, Path], path: Path, **changes: Any) -> Path:
     """Write an artefact of digits with other metadata."""
     kind = FORMATS[name].load()
-    metadata = dataclasses.replace(kind.open_artefact(exported[name]).metadata, **changes)
+    metadata = kind.open_artefact(exported[name]).metadata._replace(**changes)
     path.write_bytes(kind.write(kind.prepare(checkpoint), metadata, Target()))
     return path
 
@@ -319,9 +318,7 @@ def test_a_thousand_labels_of_every_kind_survive(name: str, tmp_path: Path) -> N
     )
     metadata = from_json(EXAMPLE)
     golden = artefact.Golden(images=images, probabilities=checkpoint.golden_probabilities, tolerance=1e-5)
-    metadata = dataclasses.replace(
-        metadata, labels=labels, image=checkpoint.image, pixel_statistics=None, golden=golden
-    )
+    metadata = metadata._replace(labels=labels, image=checkpoint.image, pixel_statistics=None, golden=golden)
     kind = FORMATS[name].load()
     path = tmp_path / "model"
     path.write_bytes(kind.write(kind.prepare(checkpoint), metadata, Target()))

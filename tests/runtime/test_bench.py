@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def write(checkpoint: Checkpoint, model: Path, tmp_path: Path) -> Callable[..., 
 
     def write(**changes: Any) -> Path:
         module, metadata = FORMATS["onnx"].load(), runtime.load(model).metadata
-        metadata = replace(metadata, golden=replace(metadata.golden, **changes))
+        metadata = metadata._replace(golden=metadata.golden._replace(**changes))
         path = tmp_path / "changed.onnx"
         path.write_bytes(module.write(module.prepare(checkpoint), metadata, Target()))
         return path

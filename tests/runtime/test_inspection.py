@@ -5,7 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def write(checkpoint: Checkpoint, model: Path, tmp_path: Path) -> Write:
 
     def write(name: str, **changes: Any) -> Path:
         module = FORMATS[name].load()
-        metadata = replace(runtime.load(model).metadata, **changes)
+        metadata = runtime.load(model).metadata._replace(**changes)
         path = tmp_path / f"changed{FORMATS[name].suffix}"
         path.write_bytes(module.write(module.prepare(checkpoint), metadata, Target()))
         return path
@@ -75,7 +75,7 @@ def test_json_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
         "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
         "labels": list(metadata.labels),
         "image": asdict(metadata.image),
-        "pixel_statistics": json.loads(json.dumps(asdict(statistics))),
+        "pixel_statistics": json.loads(json.dumps(statistics.to_json())),
         "golden": {"examples": len(metadata.golden.images), "tolerance": FORMATS[name].tolerance},
         "others": {},
     }

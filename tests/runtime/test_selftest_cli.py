@@ -1,6 +1,5 @@
 """`kit selftest`."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ def wrong(checkpoint: Checkpoint, model: Path, tmp_path: Path) -> Path:
     module, metadata = FORMATS["onnx"].load(), runtime.load(model).metadata
     probabilities = metadata.golden.probabilities.copy()
     probabilities[3] = probabilities[4]
-    metadata = replace(metadata, golden=replace(metadata.golden, probabilities=probabilities))
+    metadata = metadata._replace(golden=metadata.golden._replace(probabilities=probabilities))
     path = tmp_path / "wrong.onnx"
     path.write_bytes(module.write(module.prepare(checkpoint), metadata, Target()))
     return path

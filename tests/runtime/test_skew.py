@@ -292,7 +292,7 @@ def test_appearances_that_do_not_fit(statistics: PixelStatistics, entry: str, va
         from_json(document)
 
 
-@pytest.mark.parametrize("missing", [part.name for part in dataclasses.fields(Appearance)])
+@pytest.mark.parametrize("missing", Appearance._fields)
 def test_appearances_that_lack_something(statistics: PixelStatistics, missing: str) -> None:
     document = json.loads(dumps(metadata(statistics).to_json()))
     del document["pixel_statistics"]["appearance"][missing]

@@ -97,8 +97,7 @@ class Classifier:
             )
         if not len(pixels):  # which not every graph takes
             return np.empty((0, len(self._labels)), np.float32)
-        result: NDArray[np.float32] = (self._session or self._open()).run(None, {artefact.INPUT: pixels})[0]
-        return result
+        return self._run(pixels)
 
     def classify(self, image: ImageLike, *, top_k: int = 1) -> Prediction:
         """Classify one image: a uint8 array, a Pillow image, a path, or the bytes of an encoded image.
@@ -114,7 +113,10 @@ class Classifier:
             inputs[image.shape][...] = image
         else:
             inputs[self._shape][...] = self._metadata.image.pixels(image)
-        run(binding)
+        try:
+            run(binding)
+        except Exception as error:  # onnxruntime's own errors share no base class
+            raise _cannot_run(error) from None
         if top_k != 1:
             return self._prediction(row, top_k)
         index = int(row.argmax())
@@ -165,9 +167,7 @@ class Classifier:
         tolerance.
         """
         golden = self._metadata.golden
-        session = self._session or self._open()
-        found = [session.run(None, {artefact.INPUT: golden.images})[0]]
-        found += [np.concatenate([session.run(None, {artefact.INPUT: image[None]})[0] for image in golden.images])]
+        found = [self._run(golden.images), np.concatenate([self._run(image[None]) for image in golden.images])]
         difference = np.abs(np.stack(found) - golden.probabilities).max(axis=(0, 2))  # [G]
         worst = int(difference.argmax())
         if not difference[worst] <= golden.tolerance:
@@ -180,6 +180,17 @@ class Classifier:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the file's bytes; the other side opens a session of its own."""
         return Classifier, (self._model, self._settings)
+
+    def _run(self, pixels: Pixels) -> NDArray[np.float32]:
+        """uint8 [N, H, W, C], N ≥ 1 → float32 [N, K]. Raises ArtefactError where the graph turns out not to run."""
+        session = self._session or self._open()
+        try:
+            result: NDArray[np.float32] = session.run(None, {artefact.INPUT: pixels})[0]
+        except Exception as error:  # as above
+            raise _cannot_run(error) from None
+        if result.shape != (len(pixels), len(self._labels)):
+            raise _cannot_run(f"probabilities of shape {list(result.shape)}")
+        return result
 
     def _classify_first(self, image: ImageLike, top_k: int) -> Prediction:
         """Classify in a thread that has no buffers yet, or one of the first images, which are looked at."""
@@ -196,7 +207,10 @@ class Classifier:
         from concurrent.futures import ThreadPoolExecutor  # here, since it takes a cold start's 10 ms
 
         size = max(1, min(BLOCK_IMAGES, BLOCK_BYTES // int(np.prod(self._shape))))
-        numbered = enumerate(images)
+        try:
+            numbered = enumerate(images)
+        except TypeError:
+            raise InputError(f"expected images one after another, as in a list, got {_describe(images)}") from None
         with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
             while block := list(islice(numbered, size)):
                 yield np.stack(list(pool.map(self._pixels, block)))
@@ -275,8 +289,10 @@ def load(
     ArtefactError where the file is missing, damaged or no artefact of the kit, or a provider is not there, and
     SelfTestError.
     """
+    if isinstance(providers, str) or not isinstance(providers, Iterable):
+        raise ArtefactError(f"expected a list of providers, found {providers!r}: leave it out for the CPU")
     settings = Settings(threads=threads, spinning=spinning, providers=tuple(providers))
-    data, name = (bytes(model), "these bytes") if isinstance(model, (bytes, bytearray)) else _read(os.fspath(model))
+    data, name = (bytes(model), "these bytes") if isinstance(model, (bytes, bytearray)) else _read(_path(model))
     try:
         classifier = Classifier(data, settings)
         if selftest:
@@ -291,7 +307,8 @@ def classify(image: ImageLike, *, model: ModelPath, top_k: int = 1) -> Predictio
 
     Takes the images that `Classifier.classify` takes. Raises ArtefactError and InputError.
     """
-    return _opened(os.path.abspath(model)).classify(image, top_k=top_k)  # noqa: PTH100 - Path costs more than the model
+    path = os.path.abspath(_path(model))  # noqa: PTH100 - Path costs more than the model
+    return _opened(path).classify(image, top_k=top_k)
 
 
 _cache: dict[str, tuple[tuple[int, int, int], Classifier]] = {}
@@ -311,6 +328,13 @@ def _opened(path: str) -> Classifier:
             if cached is None or cached[0] != signature:
                 cached = _cache[path] = signature, load(path)
     return cached[1]
+
+
+def _path(model: ModelPath) -> str:
+    try:
+        return os.fspath(model)
+    except TypeError:
+        raise ArtefactError(f"expected the path or the bytes of an artefact, found {type(model).__name__}") from None
 
 
 def _read(path: str) -> tuple[bytes, str]:
@@ -354,6 +378,13 @@ def _check_signature(session: InferenceSession, metadata: Metadata) -> None:
     )
     if not fits:
         raise ArtefactError(f"expected {expected}, found {found}: export it again")
+
+
+def _cannot_run(reason: object) -> ArtefactError:
+    text = " ".join(str(reason).split())
+    return ArtefactError(
+        f"expected a graph that gives [N, K] probabilities, found one that does not ({text}): export it again"
+    )
 
 
 def _check_top_k(top_k: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -86,9 +87,13 @@ class ImageContract:
     def _conform(self, image: Image.Image) -> Pixels:
         from PIL import Image as pillow
 
+        if 0 in image.size:
+            raise InputError(f"expected an image of at least 1 × 1 pixels, got {image.width} × {image.height}")
         try:
             converted = _flatten(image).convert(self.color)
-        except ValueError as error:
+        except InputError:
+            raise
+        except Exception as error:  # an image that was opened but not loaded may turn out to be damaged
             message = f"expected an image that converts to {self.color}, got mode {image.mode} ({error})"
             raise InputError(message) from None
         if converted.size != (self.width, self.height):
@@ -101,6 +106,7 @@ class ImageContract:
 
 def _checked(array: NDArray[np.generic]) -> Pixels:
     """uint8 [H, W] or [H, W, 1 or 3] → uint8 [H, W, C]."""
+    array = np.asarray(array)  # a np.matrix has two axes whatever is done to it
     if array.dtype != np.uint8:
         raise InputError(
             f"expected uint8 pixels 0-255, got {array.dtype}: pass raw pixels, the model scales them itself"
@@ -113,7 +119,7 @@ def _checked(array: NDArray[np.generic]) -> Pixels:
 
 
 def _is_pillow(image: object) -> bool:
-    return any(kind.__module__.startswith("PIL.") for kind in type(image).__mro__)
+    return any((kind.__module__, kind.__name__) == ("PIL.Image", "Image") for kind in type(image).__mro__)
 
 
 def _from_array(array: Pixels) -> Image.Image:
@@ -127,7 +133,7 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
     with needs_extra("image", "decoding an image file"):
         from PIL import Image as pillow
         from PIL import ImageOps, UnidentifiedImageError
-    data, name = (bytes(source), "these bytes") if isinstance(source, (bytes, bytearray)) else _read(os.fspath(source))
+    data, name = (bytes(source), "these bytes") if isinstance(source, (bytes, bytearray)) else _read(source)
     try:
         with pillow.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -147,16 +153,23 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
         raise InputError(f"{name}: expected a whole image, found one that cannot be decoded ({error})") from None
 
 
-def _read(path: str) -> tuple[bytes, str]:
+def _read(source: str | os.PathLike[str]) -> tuple[bytes, str]:
+    path = source
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - importing pathlib costs a cold start its 10 ms
+        path = os.fspath(source)
+        kind = os.stat(path).st_mode  # noqa: PTH116 - importing pathlib costs a cold start its 10 ms
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # opening a pipe may wait for ever
+            raise InputError(
+                f"{path}: expected an image file, found a device or a pipe: pass the bytes, or name a file"
+            )
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
             data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{path}: expected an image file that can be read, found: {reason}") from None
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
-    return data, path
+    return data, str(path)
 
 
 def _glimpse(data: bytes) -> str:

@@ -1,0 +1,171 @@
+"""Damaged and random input ends in an answer or a KitError, never in anything else.
+
+What is damaged comes from seeded generators, so that a case is known by its number; what has a structure, metadata and
+arrays, is left to hypothesis in the everyday suite as well. Artefacts that are sealed again after the damage, which
+onnxruntime then reads, are opened in a child process.
+"""
+
+import copy
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image
+
+import runtime
+from runtime import Classifier, KitError
+from runtime.artefact import PREFIX, from_json, from_props
+from runtime.image import ImageContract
+from tests.runtime.mutations import mutate, survive
+
+SESSION_FORMATS = "onnx", "onnx-int8", "ort"
+IMAGE_FORMATS = "PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"
+CONTRACTS = ImageContract(height=8, width=8), ImageContract(height=5, width=7, color="RGB")
+MANY = pytest.param(None, marks=pytest.mark.slow)  # the slow suite's count, which the test itself knows
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def masked(array: Any) -> Any:
+    return np.ma.masked_array(array) if array.dtype == np.uint8 else array  # numpy itself warns of some others
+
+
+ARRAYS = st.tuples(
+    st.just(np.dtype(np.uint8)) | arrays.array_dtypes() | arrays.scalar_dtypes(),
+    st.sampled_from([(8, 8), (8, 8, 1), (2, 8, 8, 1), (8, 8, 3), (0, 8, 8, 1)])
+    | arrays.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=9),
+    st.sampled_from([lambda a: a, lambda a: a[::-1] if a.ndim else a, lambda a: a.T.copy().T, masked]),
+)
+
+
+@pytest.fixture(scope="module")
+def classifier(model: Path) -> Classifier:
+    return runtime.load(model)
+
+
+@pytest.fixture(scope="module")
+def document(model: Path) -> dict[str, Any]:
+    return json.loads(json.dumps(runtime.load(model).metadata.to_json()))  # type: ignore[no-any-return]
+
+
+def answered(call: Any, *arguments: Any) -> bool:
+    """Whether a call gave an answer rather than a KitError; anything else is raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of damage that it can pass over, and of skew
+        try:
+            call(*arguments)
+        except KitError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("count", [300, MANY])
+@pytest.mark.parametrize("name", SESSION_FORMATS)
+def test_damaged_artefacts_that_are_sealed_again(
+    exported: dict[str, Path], name: str, count: int | None, tmp_path: Path
+) -> None:
+    counts = survive(exported[name], range(count or 20_000), tmp_path)
+    assert counts["answers"] > 0 < counts["refused"]
+
+
+@pytest.mark.parametrize("count", [100, MANY])
+@pytest.mark.parametrize("name", SESSION_FORMATS)
+def test_damaged_artefacts(exported: dict[str, Path], name: str, count: int | None) -> None:
+    original, rng = exported[name].read_bytes(), np.random.default_rng(0)
+    for _ in range(count or 5_000):
+        damaged = mutate(original, rng)
+        assert damaged == original or not answered(runtime.load, damaged)  # by the seal
+
+
+@pytest.mark.parametrize("count", [200, MANY])
+@pytest.mark.parametrize("format", IMAGE_FORMATS)
+def test_damaged_images(format: str, count: int | None) -> None:  # noqa: A002
+    originals = []
+    for mode in ("L", "RGB", "RGBA", "P", "1", "CMYK", "I;16"):
+        image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8))
+        changed = Image.new(mode, (9, 12), 300) if mode == "I;16" else image.convert(mode)
+        file = io.BytesIO()
+        try:
+            changed.save(file, format)
+        except (OSError, ValueError):  # a mode that the format does not have
+            continue
+        originals.append(file.getvalue())
+    rng, answers = np.random.default_rng(1), 0
+    total = count or 6_000
+    for number in range(total):
+        contract = CONTRACTS[number % 2]
+        answers += answered(contract.pixels, mutate(originals[number % len(originals)], rng))
+    assert 0 < answers < total
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container in a JSON document with each of its keys or positions; the first few of long lists."""
+    keys = list(value) if isinstance(value, dict) else range(min(len(value), 4)) if isinstance(value, list) else ()
+    return [place for key in keys for place in ((value, key), *places(value[key]))]
+
+
+def check_document(document: dict[str, Any], choices: list[tuple[int, Any]]) -> None:
+    """Put values in places of a document, `...` taking away what is there, and read it in both ways."""
+    changed = copy.deepcopy(document)
+    for number, value in choices:
+        found = places(changed)
+        if found:
+            container, key = found[number % len(found)]
+            if value is ...:
+                del container[key]
+            else:
+                container[key] = value
+    read = answered(from_json, changed)
+    texts = {PREFIX + name: json.dumps(value) for name, value in changed.items()}
+    assert answered(from_props, texts) == read
+
+
+def given_examples(count: int, strategy: Any, check: Any) -> None:
+    profile = settings(
+        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    run = given(strategy)(check)  # type: ignore[no-untyped-call]
+    checked: Any = profile(run)
+    checked()
+
+
+@pytest.mark.parametrize("count", [150, MANY])
+def test_metadata_with_other_values(document: dict[str, Any], count: int | None) -> None:
+    choices = st.lists(st.tuples(st.integers(0, 10_000), st.just(...) | VALUES), min_size=1, max_size=3)
+    given_examples(count or 3_000, choices, lambda chosen: check_document(document, chosen))
+
+
+@pytest.mark.parametrize("count", [300, MANY])
+def test_damaged_metadata_texts(document: dict[str, Any], count: int | None) -> None:
+    texts = {PREFIX + name: json.dumps(value) for name, value in document.items()}
+    rng, names = np.random.default_rng(2), sorted(texts)
+    for number in range(count or 15_000):
+        name = names[number % len(names)]
+        damaged = mutate(texts[name].encode(), rng).decode(errors="replace")
+        answered(from_props, texts | {name: damaged})
+
+
+@pytest.mark.parametrize("count", [150, MANY])
+def test_random_arrays(classifier: Classifier, count: int | None) -> None:
+    def check(chosen: Any) -> None:
+        dtype, shape, layout = chosen
+        content = np.random.default_rng(0).bytes(dtype.itemsize * int(np.prod(shape)))
+        array = layout(np.ndarray(shape, dtype, None if dtype.hasobject else content))
+        fits = array.dtype == np.uint8 and array.shape[1:] == (8, 8, 1)
+        assert answered(classifier.probabilities, array) == fits
+        answered(classifier.classify, array)
+        if array.ndim:
+            answered(classifier.classify_batch, array)
+
+    given_examples(count or 1_000, ARRAYS, check)

@@ -13,12 +13,11 @@ from statistics import median
 import click
 import numpy as np
 
-from .measure import aimed, check, comparison, fashion, fashion_dir, interleaved, process, show, table
+from .measure import aimed, check, fashion, fashion_dir, interleaved, process, show, table
 
 EXPORT = "kit export --format onnx"
 IMPORTS = "python -c 'import numpy, onnxruntime, onnx'"
-FLOAT, INT8 = "float32, batches of 1,024", "int8, batches of 1,024"
-BATCH = 1024
+BATCHES = (64, 1024, 4096)
 KIB = 1024
 
 
@@ -134,14 +133,24 @@ def throughput(paths: dict[str, Path], images: np.ndarray, rounds: int) -> str:
     from runtime.artefact import INPUT
     from runtime.session import open_session
 
-    blocks = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    contenders = {}
-    for name, path in ((INT8, paths["onnx-int8"]), (FLOAT, paths["onnx"])):
-        session = open_session(path.read_bytes())
-        same = np.array_equal(session.run(None, {INPUT: images})[0], runtime.load(path).probabilities(images))
-        check(same, f"{path.name} to answer as the runtime does", "other probabilities")
-        contenders[name] = lambda session=session: [session.run(None, {INPUT: block}) for block in blocks]
-    return comparison(interleaved(contenders, rounds * 10), INT8, {FLOAT: 1 / 1.5})
+    sessions = {name: open_session(paths[name].read_bytes()) for name in ("onnx-int8", "onnx")}
+    for name, session in sessions.items():
+        same = np.array_equal(session.run(None, {INPUT: images})[0], runtime.load(paths[name]).probabilities(images))
+        check(same, f"{name} to answer as the runtime does", "other probabilities")
+    rows = []
+    for size in BATCHES:
+        blocks = [images[start : start + size] for start in range(0, len(images), size)]
+        seconds = interleaved(
+            {
+                name: lambda session=session: [session.run(None, {INPUT: block}) for block in blocks]  # noqa: B023
+                for name, session in sessions.items()
+            },
+            rounds * 5,
+        )
+        int8, float32 = (len(images) / median(taken) for taken in seconds.values())
+        target = aimed(int8 / float32, 1.5, least=True) if size == BATCHES[-1] else ""
+        rows.append((f"{size:,}", f"{int8:,.0f}", f"{float32:,.0f}", f"{int8 / float32:.2f}", target))
+    return table(("images in a batch", "int8, images/s", "float32, images/s", "int8 ÷ float32", "target"), rows)
 
 
 if __name__ == "__main__":

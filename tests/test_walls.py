@@ -83,6 +83,7 @@ def test_each_part_imports_only_what_the_design_allows() -> None:
             "safetensors",
             "sklearn",
             "matplotlib",
+            "psutil",
             "tqdm",
             "runtime.image",
             "runtime.errors",

@@ -1,19 +1,26 @@
 """From a split to minibatches: where the images live, and the order in which they come."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from .data import Split
+from .distributed import ALONE, Group
 from .errors import ConfigError
+from .mapped import take
+from .memory import free_on
 from .softmax_regression import Model
 
 DEVICE_SHARE = 0.8
 WORK_PER_THREAD = 2**22
 BLOCK_BYTES = 2**22
+BLOCKS_PER_WINDOW = 1024
+
+Gathered: TypeAlias = Future[tuple[Tensor, Tensor, list[int]]]
 
 
 def choose_device(name: str) -> torch.device:
@@ -26,53 +33,74 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def place(split: Split, device: torch.device) -> Split:
-    """Move a split to the device if all its images fit there; otherwise leave it where it is, to be streamed."""
-    if split.images.nbytes > DEVICE_SHARE * free_memory(device):
+def place(split: Split, device: torch.device, limit: int) -> Split:
+    """Move a split to the device if all its images fit there; otherwise leave it where it is, to be streamed.
+
+    limit: bytes that images may take of this machine's memory.
+    """
+    if split.images.nbytes > DEVICE_SHARE * free_on(device, limit):
         return split
     return Split(split.images.to(device), split.targets.to(device))
 
 
-def free_memory(device: torch.device) -> float:
-    """Bytes that the device has free for images; the CPU has them in memory, or mapped, already."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    if device.type == "mps":
-        return float(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return float("inf")
-
-
 def minibatches(
-    model: Model, split: Split, size: int, device: torch.device, *, order: Tensor | None = None, skip: int = 0
+    model: Model,
+    split: Split,
+    size: int,
+    device: torch.device,
+    *,
+    order: Iterable[Tensor] | None = None,
+    skip: int = 0,
+    group: Group = ALONE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Cut a split into minibatches of `size` images, the last one smaller: features [B, D] and labels int64 [B].
 
-    model: normalises the pixels. order: int64 [N], which image comes when; by default as they lie. skip: minibatches to
-    leave out at the start. Images are gathered in blocks, the next one by a thread while the minibatches of the last
-    are worked on. Features are always written to the same memory: they hold until the next minibatch is asked for.
+    model: normalises the pixels. order: which image comes when, int64 [n] at a time; by default as they lie. skip:
+    minibatches to leave out at the start. group: the processes that share each minibatch; this one gets its part, which
+    may be empty. Images are gathered in blocks, the next one by a thread while the minibatches of the last are worked
+    on. Features are always written to the same memory: they hold until the next minibatch is asked for.
     """
-    order = torch.arange(len(split)) if order is None else order
-    pixels = split.images.flatten(1)  # [N, D]
-    per_block = max(1, BLOCK_BYTES // (size * pixels[0].nbytes))
-    blocks = order[skip * size :].to(pixels.device).split(per_block * size)
-    buffers = pixels.new_empty((2, len(blocks[0]), pixels.shape[1]))
-    rows = torch.empty((min(size, len(blocks[0])), pixels.shape[1]), dtype=model.weights.dtype, device=device)
+    shape = split.images.shape[1:]
+    per_block = max(1, BLOCK_BYTES // (size * shape.numel()))
+    longest = min(per_block * size, len(split))
+    home = split.targets.device
+    buffers = torch.empty((2, longest, *shape), dtype=torch.uint8, device=home)
+    rows = torch.empty((min(size, longest), shape.numel()), dtype=model.weights.dtype, device=device)
 
     @torch.inference_mode()
-    def gather(block: int) -> tuple[Tensor, Tensor]:
-        chosen = blocks[block]
-        images = torch.index_select(pixels, 0, chosen, out=buffers[block % 2, : len(chosen)])
-        return images.to(device), split.targets.index_select(0, chosen).to(device)
+    def gather(number: int, block: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+        parts = [batch.tensor_split(group.size)[group.rank] for batch in block.split(size)]
+        chosen = torch.cat(parts).to(home)
+        images = take(split.images, chosen, buffers[number % 2, : len(chosen)])
+        return images.to(device), split.targets.index_select(0, chosen).to(device), [len(part) for part in parts]
 
+    blocks = enumerate(_in_blocks(_as_they_lie(len(split), longest) if order is None else order, size, per_block, skip))
     with ThreadPoolExecutor(1) as thread:
-        pending = thread.submit(gather, 0)
-        for block in range(len(blocks)):
-            images, labels = pending.result()
-            if block + 1 < len(blocks):
-                pending = thread.submit(gather, block + 1)
-            for first in range(0, len(images), size):
-                batch = images[first : first + size]
-                yield model.features(batch, out=rows[: len(batch)]), labels[first : first + size]
+        following: Gathered | None = thread.submit(gather, *next(blocks))
+        while following:
+            images, labels, sizes = following.result()
+            following = thread.submit(gather, *block) if (block := next(blocks, None)) else None
+            for batch, targets in zip(images.split(sizes), labels.split(sizes), strict=True):
+                yield model.features(batch, out=rows[: len(batch)]), targets
+
+
+def _as_they_lie(count: int, size: int) -> Iterator[Tensor]:
+    return (torch.arange(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _in_blocks(order: Iterable[Tensor], size: int, per_block: int, skip: int) -> Iterator[Tensor]:
+    """Cut an order anew into blocks of `per_block` minibatches of `size` images, without the first `skip` of these."""
+    rest, skipped = torch.empty(0, dtype=torch.int64), skip * size
+    for window in order:
+        if skipped >= len(window):
+            skipped -= len(window)
+            continue
+        rest, skipped = torch.cat([rest, window[skipped:]]), 0
+        whole = len(rest) // (per_block * size) * per_block * size
+        yield from rest[:whole].split(per_block * size) if whole else ()
+        rest = rest[whole:]
+    if len(rest):
+        yield rest
 
 
 @contextmanager
@@ -86,6 +114,19 @@ def threads_for(work: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def shuffled(count: int, *, seed: int, epoch: int) -> Tensor:
-    """Order of the images in an epoch: a permutation int64 [count] that depends on the seed and the epoch alone."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63))
+def shuffled(count: int, *, window: int, seed: int, epoch: int) -> Iterator[Tensor]:
+    """Order of the images in an epoch: int64 [n] at a time, which depends on the seed, the epoch and the window alone.
+
+    window: how many images are held at a time; if that is all of them, the order is a random permutation. Otherwise
+    they are cut into blocks, as they lie, a window takes blocks from anywhere, and the images in it come at random.
+    """
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    if count <= window:
+        yield torch.randperm(count, generator=generator)
+        return
+    block = max(1, window // BLOCKS_PER_WINDOW)
+    starts = torch.randperm(-(-count // block), generator=generator) * block
+    for chosen in starts.split(max(1, window // block)):
+        images = (chosen[:, None] + torch.arange(block)).flatten()
+        images = images[images < count]
+        yield images[torch.randperm(len(images), generator=generator)]

@@ -1,6 +1,7 @@
 """`kit train`."""
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime.errors import needs_extra
+from runtime.errors import KitError, needs_extra
 
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, SCHEDULES, FitConfig
 
 if TYPE_CHECKING:
-    from .training import Epoch, Fit
+    from .training import Epoch
 
 DEFAULTS = FitConfig()
 INTERRUPTED = 130
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT]?)(i?)B?)", re.IGNORECASE)
+PREFIXES = ("", "K", "M", "G", "T")
 
 
 @click.command()
@@ -68,6 +71,9 @@ INTERRUPTED = 130
               help="Of the weights' start, the order of the images, and the splits.")  # fmt: skip
 @click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, show_default=True,
               help="auto takes CUDA, then MPS, then the CPU.")  # fmt: skip
+@click.option("--memory-limit", callback=lambda _context, _option, text: text and size_in_bytes(text), metavar="SIZE",
+              help="What images may take of the memory, such as 2GB; what is larger is read from the disk as it is "
+              "needed.  [default: half of what is free]")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --out where it was interrupted.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Draw the pictures at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -77,6 +83,7 @@ def train(
     out: Path | None,
     image_size: int | None,
     color: str | None,
+    memory_limit: int | None,
     resume: bool,
     report: bool,
     as_json: bool,
@@ -86,53 +93,83 @@ def train(
 
     It holds the checkpoint model.safetensors, history.csv, report.json, MODEL_CARD.md and four pictures. The checkpoint
     is replaced after each epoch. Ctrl-C ends the run after the present minibatch; --resume goes on from there and ends
-    with the same weights.
+    with the same weights. Several processes that torchrun starts share the work, and the first of them alone writes.
     """
     config = FitConfig(**settings)
     with needs_extra("train", "kit train"):
+        from . import distributed
         from .batches import choose_device
         from .data import load_data
         from .run import Run
         from .training import fit
 
     device = choose_device(config.device)
-    progress = Progress(config)
-    dataset = load_data(
-        data, data_dir=data_dir, image_size=image_size, color=color, seed=config.seed, progress=progress.decoding
-    )
-    run = Run(out or Path("runs") / dataset.name, dataset, pictures=report)
-    height, width, channels = dataset.contract.shape
-    progress.say(
-        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, "
-        f"{height}×{width}×{channels}, {len(dataset.labels)} labels; on {device.type}"
-    )
-    unfinished = run.unfinished() if resume else None
-    if unfinished and unfinished.progress is None:
-        progress.say(f"{run.checkpoint_path} is finished already")
-    else:
-        done = len(unfinished.progress["history"]) if unfinished and unfinished.progress else 0
-        with progress.bar(len(dataset.train), done), interruptible() as stop:
-            fitted = fit(
-                dataset,
-                config,
-                on_epoch=progress.epoch,
-                on_batch=progress.batch,
-                on_checkpoint=run.save,
-                stop=stop,
-                resume=unfinished,
+    with said_once(), distributed.group(device) as group:
+        progress = Progress(config, shown=group.rank == 0)
+        dataset = group.in_turn(
+            lambda: load_data(
+                data,
+                data_dir=data_dir,
+                image_size=image_size,
+                color=color,
+                seed=config.seed,
+                progress=progress.decoding,
             )
-        if not fitted.finished:
-            _interrupted(fitted, run.checkpoint_path)
-    _print(run.report(), as_json)
+        )
+        run = Run(out or Path("runs") / dataset.name, dataset, pictures=report) if group.rank == 0 else None
+        height, width, channels = dataset.contract.shape
+        progress.say(
+            f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, "
+            f"{height}×{width}×{channels}, {len(dataset.labels)} labels; on {device.type}"
+            + (f", by {group.size} processes" if group.size > 1 else "")
+        )
+        unfinished = group.shared(run.unfinished() if run and (resume or distributed.restarted()) else None)
+        if unfinished is None or unfinished.progress is not None:
+            done = len(unfinished.progress["history"]) if unfinished and unfinished.progress else 0
+            with progress.bar(len(dataset.train) // group.size, done), interruptible() as stop:
+                fitted = fit(
+                    dataset,
+                    config,
+                    on_epoch=progress.epoch,
+                    on_batch=progress.batch,
+                    on_checkpoint=run.save if run else None,
+                    stop=stop,
+                    resume=unfinished,
+                    memory_limit=memory_limit,
+                    group=group,
+                )
+            if not fitted.finished:
+                progress.say(
+                    f"kit: interrupted in epoch {len(fitted.history) + 1}, saved {run and run.checkpoint_path}: "
+                    "the same command with --resume goes on from there"
+                )
+                sys.exit(INTERRUPTED)
+        elif run:
+            progress.say(f"{run.checkpoint_path} is finished already")
+        if run:
+            _print(run.report(), as_json)
 
 
-def _interrupted(fitted: "Fit", path: Path) -> None:
-    click.echo(
-        f"kit: interrupted in epoch {len(fitted.history) + 1}, saved {path}: "
-        "the same command with --resume goes on from there",
-        err=True,
-    )
-    sys.exit(INTERRUPTED)
+def size_in_bytes(text: str) -> int:
+    """Read a size such as 512MB, 1.5 GiB or 2000000000. Raises click.BadParameter."""
+    found = SIZE.fullmatch(text.strip())
+    if not found:
+        raise click.BadParameter(f"expected a size such as 512MB or 2GiB, found {text!r}")
+    number, prefix, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** PREFIXES.index((prefix or "").upper()))
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Let the first process on each machine alone say what went wrong."""
+    from .distributed import local_rank
+
+    try:
+        yield
+    except KitError:
+        if local_rank() > 0:
+            sys.exit(1)
+        raise
 
 
 def _print(report: dict[str, Any], as_json: bool) -> None:
@@ -163,18 +200,20 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 class Progress:
     """Bars on a terminal, a plain line for each epoch elsewhere; all on standard error."""
 
-    def __init__(self, config: FitConfig) -> None:
+    def __init__(self, config: FitConfig, *, shown: bool) -> None:
         self._epochs = config.last_epoch
+        self._shown = shown
         self._bar: Any = None
 
     def say(self, text: str) -> None:
         """Print a line."""
-        click.echo(text, err=True)
+        if self._shown:
+            click.echo(text, err=True)
 
     def decoding(self, done: int, total: int) -> None:
         """Show how many image files have been decoded."""
         if self._bar is None:
-            self._bar = _bar(total, "decoding")
+            self._bar = self._new_bar(total, "decoding")
         self._bar.update(done - self._bar.n)
         if done == total:
             self._bar.close()
@@ -183,7 +222,7 @@ class Progress:
     @contextmanager
     def bar(self, images: int, done: int) -> Iterator[None]:
         """Show a bar over all epochs, of which some are done."""
-        self._bar = _bar(self._epochs * images, f"epoch {done + 1}/{self._epochs}", done * images)
+        self._bar = self._new_bar(self._epochs * images, f"epoch {done + 1}/{self._epochs}", done * images)
         try:
             yield
         finally:
@@ -204,10 +243,15 @@ class Progress:
         self._bar.set_description(f"epoch {min(epoch.epoch + 1, self._epochs)}/{self._epochs}", refresh=False)
         self._bar.set_postfix(loss=f"{epoch.train_loss:.4f}", accuracy=f"{epoch.train_accuracy:.4f}")
 
+    def _new_bar(self, total: int, description: str, initial: int = 0) -> Any:
+        from tqdm import tqdm
 
-def _bar(total: int, description: str, initial: int = 0) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total, desc=description, initial=initial, unit=" images", unit_scale=True, disable=None, leave=False
-    )
+        return tqdm(
+            total=total,
+            desc=description,
+            initial=initial,
+            unit=" images",
+            unit_scale=True,
+            disable=None if self._shown else True,
+            leave=False,
+        )

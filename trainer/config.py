@@ -22,7 +22,9 @@ class FitConfig:
     class_weights: "balanced" weights each image by N / (K · images of its class), "none" weights all the same.
     val_fraction: share of the training images, 0 to below 1, held out to stop early and keep the best epoch.
     patience: epochs without a lower validation loss after which to stop, at least 1. seed: of the weights' start, the
-    order of the images and every split. device: "auto" takes CUDA, then MPS, then the CPU.
+    order of the images and every split. shuffle_window: bytes of images that are shuffled among each other, at least 1;
+    by default what the memory limit allows, at most 256 MiB; a fit records what it took, or the images' bytes if all.
+    device: "auto" takes CUDA, then MPS, then the CPU.
     """
 
     solver: str = "sgd"
@@ -36,6 +38,7 @@ class FitConfig:
     val_fraction: float = 0.0
     patience: int = 3
     seed: int = 0
+    shuffle_window: int | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -51,6 +54,7 @@ class FitConfig:
             ("val_fraction", 0 <= self.val_fraction < 1, "0 to below 1"),
             ("patience", self.patience >= 1, "at least 1"),
             ("seed", 0 <= self.seed < 2**63, "0 to 2⁶³ - 1"),
+            ("shuffle_window", self.shuffle_window is None or self.shuffle_window >= 1, "at least 1"),
             ("device", self.device in DEVICES, f"one of {', '.join(DEVICES)}"),
         ]
         for name, holds, expected in rules:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from runtime.errors import needs_extra
 from runtime.image import ImageContract
 
 from .errors import DataError
+from .mapped import MappedImages, subset
 
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 CIFAR_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
@@ -38,7 +39,10 @@ Arrays: TypeAlias = "Tensor | NDArray[Any]"
 
 @dataclass(frozen=True)
 class Split:
-    """Images with their classes. images: uint8 [N, H, W, C]. targets: int64 [N], indices into the data set's labels."""
+    """Images with their classes. images: uint8 [N, H, W, C]. targets: int64 [N], indices into the data set's labels.
+
+    Images in a file are `MappedImages`, which can be read like a tensor: by index, slice, `split`, `numpy` and `to`.
+    """
 
     images: Tensor
     targets: Tensor
@@ -47,19 +51,30 @@ class Split:
     def of(cls, images: Arrays, targets: Arrays) -> "Split":
         """Take arrays or tensors as they are at hand: uint8 images [N, H, W] or [N, H, W, C], any integer classes [N].
 
-        The images are not copied, so that they may be mapped from a file.
+        The images are not copied; those of an array that is mapped from a file become `MappedImages`.
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
-            images, targets = torch.as_tensor(images), torch.as_tensor(targets)
-        if targets.is_floating_point():
-            raise DataError(
-                f"expected integer classes, found {_dtype(targets)}: pass each image's class as a number from 0"
-            )
-        return cls(images[..., None] if images.ndim == 3 else images, targets.to(torch.int64))
+            targets = torch.as_tensor(targets)
+            if isinstance(images, np.memmap) and images.dtype == np.uint8 and images.ndim in (3, 4):
+                return cls(cast(Tensor, MappedImages(images)), _integers(targets))
+            images = torch.as_tensor(images)
+        return cls(images[..., None] if images.ndim == 3 else images, _integers(targets))
+
+    def subset(self, rows: Tensor) -> "Split":
+        """Choose the images at `rows`, int64 [n]; those in memory are copied."""
+        return Split(cast(Tensor, subset(self.images, rows)), self.targets[rows])
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+def _integers(targets: Tensor) -> Tensor:
+    if targets.is_floating_point():
+        raise DataError(
+            f"expected integer classes, found {_dtype(targets)}: pass each image's class as a number from 0"
+        )
+    return targets.to(torch.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +157,7 @@ def hold_out(split: Split, share: float, *, seed: int, name: str) -> tuple[Split
             f"{name}: expected enough images of each class to hold out {share:g} of them ({error})"
         ) from None
     kept, held = (torch.from_numpy(np.sort(part)) for part in parts)
-    return tuple(Split(split.images.index_select(0, part), split.targets[part]) for part in (kept, held))  # type: ignore[return-value]
+    return split.subset(kept), split.subset(held)
 
 
 def _torchvision(name: str, root: Path) -> Dataset:

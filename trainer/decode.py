@@ -1,4 +1,4 @@
-"""Image files decoded, by several processes where there are many.
+"""Encoded images decoded, by several processes where there are many.
 
 Imports no torch: every process that decodes imports this module, and starts the sooner for it.
 """
@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -32,34 +32,50 @@ CHUNK_BYTES = 2**23
 CHUNKS_AHEAD = 4
 MAX_WORKERS = 61  # Windows can wait for no more
 
+Encoded: TypeAlias = Path | bytes
 Chunk: TypeAlias = tuple[Pixels, dict[int, str]]
 
 
-def decode_all(paths: Sequence[Path], contract: ImageContract) -> Generator[Chunk, None, None]:
-    """Decode files in this process, or in several if that pays for starting them; yields `decode`'s chunks in order.
+def decode_all(images: Collection[Encoded], contract: ImageContract) -> Generator[Chunk, None, None]:
+    """Decode in this process, or in several if that pays for starting them; yields `decode`'s chunks in order.
 
     Memory stays bounded. Raises DataError where a process dies.
     """
     size = max(1, min(CHUNK_FILES, CHUNK_BYTES // prod(contract.shape)))
-    chunks = [paths[start : start + size] for start in range(0, len(paths), size)]
-    workers = min(_cpus(), len(chunks), MAX_WORKERS)
-    if len(paths) < POOL_FROM or workers < 2:
+    chunks = _chunks(images, size)
+    workers = min(_cpus(), MAX_WORKERS)
+    if len(images) < POOL_FROM or workers < 2:
         return (decode(chunk, contract) for chunk in chunks)
     return _in_processes(chunks, contract, workers)
 
 
-def decode(paths: Sequence[Path], contract: ImageContract) -> Chunk:
-    """Decode a few files: uint8 [n, H, W, C] of those that can be read, and for each other its position → why not."""
-    pixels = np.empty((len(paths), *contract.shape), np.uint8)
+def decode(images: Sequence[Encoded], contract: ImageContract) -> Chunk:
+    """Decode a few: uint8 [n, H, W, C] of those that can be read, and for each other its position → why not."""
+    pixels = np.empty((len(images), *contract.shape), np.uint8)
     reasons: dict[int, str] = {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # what is too damaged to use comes as an error besides
-        for position, path in enumerate(paths):
+        for position, image in enumerate(images):
+            name = image if isinstance(image, Path) else "these bytes"
             try:
-                pixels[position - len(reasons)] = contract.pixels(path)
+                pixels[position - len(reasons)] = contract.pixels(image)
             except InputError as error:
-                reasons[position] = " ".join(str(error).removeprefix(f"{path}: ").split())
-    return pixels[: len(paths) - len(reasons)], reasons
+                reasons[position] = " ".join(str(error).removeprefix(f"{name}: ").split())
+    return pixels[: len(images) - len(reasons)], reasons
+
+
+def _chunks(images: Iterable[Encoded], size: int) -> Iterator[list[Encoded]]:
+    """Take `size` images at a time, or fewer where they hold many bytes."""
+    chunk: list[Encoded] = []
+    held = 0
+    for image in images:
+        chunk.append(image)
+        held += len(image) if isinstance(image, bytes) else 0
+        if len(chunk) == size or held > CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
 
 
 def _cpus() -> int:
@@ -67,7 +83,7 @@ def _cpus() -> int:
 
 
 def _in_processes(
-    chunks: Sequence[Sequence[Path]], contract: ImageContract, workers: int
+    chunks: Iterable[Sequence[Encoded]], contract: ImageContract, workers: int
 ) -> Generator[Chunk, None, None]:
     """Decode a few chunks ahead of the caller, in spawned processes: one forked off beside torch's threads may hang."""
     pending: deque[Future[Chunk]] = deque()

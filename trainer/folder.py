@@ -12,7 +12,7 @@ from runtime.image import ImageContract
 
 from .data import TEST_SHARE, Dataset, Split, hold_out
 from .errors import DataError
-from .image_cache import Progress, cached_images, default_cache_dir
+from .image_cache import Files, Progress, cached_images, default_cache_dir
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 PARTS = ("train", "test")
@@ -48,7 +48,7 @@ def load_folder(
     least = 2 if len(parts) == 1 else 1
     _check_classes(parts, least)
     files = [file for part in parts for names in part.classes.values() for file in names]
-    cached = cached_images(root, files, contract, cache_dir=cache_dir or default_cache_dir(), progress=progress)
+    cached = cached_images(Files(root, files), contract, cache_dir=cache_dir or default_cache_dir(), progress=progress)
     if cached.unreadable:
         _report(name, cached.unreadable, len(files))
         parts = [part.without(cached.unreadable) for part in parts]

@@ -1,40 +1,85 @@
-"""Decoded images, kept in a cache so that a folder of files is decoded once."""
+"""Decoded images, kept in a cache so that a folder of files or a Parquet data set is decoded once."""
 
 import json
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 
 from runtime.errors import needs_extra
 from runtime.image import ImageContract, Pixels
 
-from .decode import decode_all
+from .decode import Encoded, decode_all
 from .errors import DataError, TrainerError
 from .files import replacing, write_atomic
 
 CACHE_FORMAT = 1  # counts up when the same file comes to mean other pixels
 UNREADABLE_SHARE = 0.01
+READ_BYTES = 2**24
 
 Progress: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class CachedImages:
-    """Images of the files that could be read, in the files' order, and why the others could not.
+    """The images that could be read, in the source's order, and why the others could not.
 
     images: uint8 [N, H, W, C], mapped from the cache, read-only. unreadable: name → reason.
     """
 
     images: Pixels
     unreadable: dict[str, str]
+
+
+class Source(Protocol):
+    """Encoded images in a fixed order: files, or their bytes. where: the folder or address, for messages."""
+
+    where: str
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Encoded]: ...
+
+    def __contains__(self, image: object, /) -> bool: ...
+
+    def name(self, position: int) -> str:
+        """Name an image, as no other of them is."""
+        ...
+
+    def states(self) -> Iterable[object]:
+        """All that tells these images from others and from an earlier state of the same, as JSON."""
+        ...
+
+
+class Files(Sequence[Path]):
+    """Files `names` in the folder `root`."""
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.where = str(root)
+        self._root, self._names = root, names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, position: Any) -> Any:
+        return self._root / self._names[position]
+
+    def name(self, position: int) -> str:
+        """Name a file, relative to the folder."""
+        return self._names[position]
+
+    def states(self) -> Iterator[object]:
+        """Yield the folder, and of each file the name, size, time and mode."""
+        yield str(self._root.resolve())
+        for name in self._names:
+            yield [name, *_state(self._root / name)]
 
 
 def default_cache_dir() -> Path:
@@ -55,25 +100,25 @@ def default_cache_dir() -> Path:
 
 
 def cached_images(
-    root: Path, names: Sequence[str], contract: ImageContract, *, cache_dir: Path, progress: Progress | None = None
+    source: Source, contract: ImageContract, *, cache_dir: Path, progress: Progress | None = None
 ) -> CachedImages:
-    """Decode the files `names` in `root`, at least one, or take them from the cache if none has changed since.
+    """Decode the images of a source, at least one, or take them from the cache if none has changed since.
 
-    progress: called with the number of files done and of all; not called when the cache has them. Raises DataError
-    where more than 1 % of the files cannot be read, the cache cannot be written, or a decoding process dies.
+    progress: called with the number of images done and of all; not called when the cache has them. Raises DataError
+    where more than 1 % of the images cannot be read, the cache cannot be written, or a decoding process dies.
     """
-    entry = cache_dir / _key(root, names, contract)
-    found = _read_cache(entry, names, contract)
-    return found if found else _fill_cache(entry, root, names, contract, progress)
+    entry = cache_dir / _key(source, contract)
+    found = _read_cache(entry, len(source), contract)
+    return found if found else _fill_cache(entry, source, contract, progress)
 
 
-def _key(root: Path, names: Sequence[str], contract: ImageContract) -> str:
-    """Digest of all that the pixels depend on: the contract, the decoder, and which files there are, in which state."""
-    with needs_extra("train", "reading a folder of images"):
+def _key(source: Source, contract: ImageContract) -> str:
+    """Digest of all that the pixels depend on: the contract, the decoder, and which images there are."""
+    with needs_extra("train", "decoding images"):
         decoder = version("pillow")
-    digest = sha256(json.dumps([CACHE_FORMAT, decoder, asdict(contract), str(root.resolve())]).encode())
-    for name in names:
-        digest.update(json.dumps([name, *_state(root / name)]).encode())
+    digest = sha256(json.dumps([CACHE_FORMAT, decoder, asdict(contract)]).encode())
+    for state in source.states():
+        digest.update(json.dumps(state).encode())
     return digest.hexdigest()[:32]
 
 
@@ -85,27 +130,35 @@ def _state(path: Path) -> tuple[int, ...]:
     return status.st_size, status.st_mtime_ns, status.st_mode
 
 
-def _read_cache(entry: Path, names: Sequence[str], contract: ImageContract) -> CachedImages | None:
+def _read_cache(entry: Path, count: int, contract: ImageContract) -> CachedImages | None:
     """Open a cache entry; None where it is missing or damaged."""
     try:
         note = json.loads(entry.with_suffix(".json").read_bytes())
         images = np.lib.format.open_memmap(entry.with_suffix(".npy"), mode="r")
         unreadable = note["unreadable"]
-        whole = images.dtype == np.uint8 and images.shape == (len(names) - len(unreadable), *contract.shape)
-        if whole and note["crc32"] == _seal(zlib.crc32(images.data), unreadable):
+        whole = images.dtype == np.uint8 and images.shape == (count - len(unreadable), *contract.shape)
+        if whole and note["crc32"] == _seal(_checksum(entry.with_suffix(".npy"), images.nbytes), unreadable):
             return CachedImages(images, unreadable)
     except Exception:  # damage can lead the readers to raise anything
         return None
     return None
 
 
-def _fill_cache(
-    entry: Path, root: Path, names: Sequence[str], contract: ImageContract, progress: Progress | None
-) -> CachedImages:
+def _checksum(path: Path, count: int) -> int:
+    """CRC-32 of the last `count` bytes of a file, read and not mapped, so that they do not fill this process."""
+    checksum = 0
+    with path.open("rb") as file:
+        file.seek(-count, os.SEEK_END)
+        while block := file.read(READ_BYTES):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _fill_cache(entry: Path, source: Source, contract: ImageContract, progress: Progress | None) -> CachedImages:
     path = entry.with_suffix(".npy")
     try:
         with replacing(path) as part, part.open("wb") as file:
-            checksum, unreadable = _write_images(file, root, names, contract, progress)
+            checksum, unreadable = _write_images(file, source, contract, progress)
         note = {"unreadable": unreadable, "crc32": _seal(checksum, unreadable)}
         write_atomic(entry.with_suffix(".json"), json.dumps(note).encode())
     except DataError:
@@ -116,7 +169,7 @@ def _fill_cache(
 
 
 def _write_images(
-    file: BinaryIO, root: Path, names: Sequence[str], contract: ImageContract, progress: Progress | None
+    file: BinaryIO, source: Source, contract: ImageContract, progress: Progress | None
 ) -> tuple[int, dict[str, str]]:
     """Write a .npy file of all images; return the pixels' CRC-32, and name → reason of those that cannot be read.
 
@@ -124,18 +177,18 @@ def _write_images(
     """
     unreadable: dict[str, str] = {}
     done = checksum = 0
-    _write_header(file, len(names), contract)
-    with closing(decode_all([root / name for name in names], contract)) as chunks:
+    _write_header(file, len(source), contract)
+    with closing(decode_all(source, contract)) as chunks:
         for pixels, reasons in chunks:
             file.write(pixels.data)
             checksum = zlib.crc32(pixels.data, checksum)
-            unreadable |= {names[done + position]: reason for position, reason in reasons.items()}
+            unreadable |= {source.name(done + position): reason for position, reason in reasons.items()}
             done += len(pixels) + len(reasons)
             if progress:
-                progress(done, len(names))
-    _check_share(root, unreadable, len(names))
+                progress(done, len(source))
+    _check_share(source.where, unreadable, len(source))
     file.seek(0)
-    _write_header(file, len(names) - len(unreadable), contract)
+    _write_header(file, len(source) - len(unreadable), contract)
     return checksum, unreadable
 
 
@@ -145,11 +198,11 @@ def _write_header(file: BinaryIO, count: int, contract: ImageContract) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _check_share(root: Path, unreadable: dict[str, str], count: int) -> None:
+def _check_share(where: str, unreadable: dict[str, str], count: int) -> None:
     if len(unreadable) > UNREADABLE_SHARE * count:
         name, reason = next(iter(unreadable.items()))
         raise DataError(
-            f"{root}: expected at most {UNREADABLE_SHARE:.0%} of the images to be unreadable, found "
+            f"{where}: expected at most {UNREADABLE_SHARE:.0%} of the images to be unreadable, found "
             f"{len(unreadable):,} of {count:,}, the first of them {name} ({reason}): replace or remove them"
         )
 

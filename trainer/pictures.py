@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 
 from .files import replacing
 from .model_card import one_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WIDTH = 8.0
 DPI = 150
@@ -55,7 +58,7 @@ def write_pictures(
     weights: NDArray[np.float32],
     shape: tuple[int, int, int],
     confusion: Sequence[Sequence[int]],
-    images: NDArray[np.uint8],
+    images: "Tensor | NDArray[np.uint8]",
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
 ) -> list[Path]:
@@ -166,7 +169,10 @@ def weight_images(names: Sequence[str], weights: NDArray[np.float32], shape: tup
 
 
 def mistakes(
-    names: Sequence[str], images: NDArray[np.uint8], targets: NDArray[np.int64], probabilities: NDArray[np.float32]
+    names: Sequence[str],
+    images: "Tensor | NDArray[np.uint8]",
+    targets: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
 ) -> Figure:
     """Draw the wrong answers with the largest probabilities, as many as MISTAKES; arrays as for `write_pictures`."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
@@ -179,7 +185,8 @@ def mistakes(
     title = f"The most confident of {len(wrong):,} mistakes in {len(targets):,} test images"
     figure, cells = _grid(len(worst), MISTAKES_ACROSS, images.shape[1] / images.shape[2], title, text=0.7)
     for axes, index in zip(cells, worst, strict=True):
-        axes.imshow(images[index].squeeze(2) if images.shape[3] == 1 else images[index], cmap="gray", vmin=0, vmax=255)
+        pixels = np.asarray(images[int(index)])
+        axes.imshow(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
         answer = f"predicted {100 * confidence[index]:.1f} %\n{names[predicted[index]]}"
         _fit(axes.set_title(answer, color="#aa2233"), MISTAKES_ACROSS)
         _fit(axes.set_xlabel(f"true\n{names[targets[index]]}"), MISTAKES_ACROSS)

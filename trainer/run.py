@@ -74,7 +74,7 @@ class Run:
                 weights=fit.checkpoint.weights,
                 shape=image.shape,
                 confusion=report["metrics"]["confusion_matrix"],
-                images=self._data.test.images.numpy(),
+                images=self._data.test.images,
                 targets=targets,
                 probabilities=probabilities,
             )

@@ -11,6 +11,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from .distributed import ALONE, Group
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -89,7 +91,7 @@ def cross_entropy_gradient(probabilities: Tensor, labels: Tensor, class_weights:
 
     probabilities: [N, K], rows sum to 1. labels: int64 [N], in 0..K-1. class_weights: [K]. Returns [N, K].
     """
-    share = 1 / len(labels)
+    share = 1 / max(1, len(labels))
     gradient = torch.zeros_like(probabilities).scatter_(1, labels[:, None], -share).add_(probabilities, alpha=share)
     return gradient if class_weights is None else gradient.mul_(class_weights[labels][:, None])
 
@@ -128,15 +130,15 @@ class Accumulator:
     """Sums over minibatches of the loss, of the images answered rightly, and of the images.
 
     Minibatches are kept and summed up a few at a time, since a small operation costs as much as a larger one; the sums
-    stay on the device they come from until they are read.
+    stay on the device they come from until they are read. With a group they are those of all its processes.
     """
 
     KEEP = 32
 
-    def __init__(self, *start: float, class_weights: Tensor | None = None) -> None:
+    def __init__(self, *start: float, class_weights: Tensor | None = None, group: Group = ALONE) -> None:
         self._sums: tuple[Tensor | float, ...] = start or (0.0, 0.0, 0.0)
         self._kept: list[tuple[Tensor, Tensor]] = []
-        self._class_weights = class_weights
+        self._class_weights, self._group = class_weights, group
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Add a minibatch: logits [B, K], labels int64 [B]."""
@@ -147,7 +149,11 @@ class Accumulator:
     def sums(self) -> tuple[float, ...]:
         """Read the sums: loss, images answered rightly, images."""
         self._sum_up()
-        return tuple(map(float, self._sums))
+        if self._group.size == 1:
+            return tuple(map(float, self._sums))
+        return tuple(
+            self._group.sum(torch.tensor([float(value) for value in self._sums], dtype=torch.float64)).tolist()
+        )
 
     def means(self) -> tuple[float, float]:
         """Mean loss and accuracy."""
@@ -158,10 +164,12 @@ class Accumulator:
         if self._kept:
             logits = torch.cat([kept.T for kept, _ in self._kept], dim=1).T  # a class's lie side by side, as they came
             labels = torch.cat([kept for _, kept in self._kept])
+            self._kept.clear()
+            if not len(labels):
+                return
             loss, correct, images = self._sums
             loss += cross_entropy(logits, labels, self._class_weights) * len(labels)
             self._sums = loss, correct + accuracy(logits, labels) * len(labels), images + len(labels)
-            self._kept.clear()
 
 
 def gradients(
@@ -185,23 +193,25 @@ def train_epoch(
     *,
     class_weights: Tensor | None = None,
     sums: Accumulator | None = None,
+    group: Group = ALONE,
 ) -> tuple[float, float]:
     """Go once through the minibatches, updating the model's weights and bias in place after each.
 
     batches: pairs of features [B, D] and int64 labels [B]. updater: called with the parameters and their gradients.
-    sums: what an interrupted epoch has summed already. Returns the mean loss in nats and the accuracy over
-    the epoch, each minibatch seen before its update.
+    sums: what an interrupted epoch has summed already. group: the processes that share each minibatch, whose gradients
+    are averaged. Returns the mean loss in nats and the accuracy over the epoch, each minibatch seen before its update.
     """
-    sums = sums or Accumulator(class_weights=class_weights)
+    sums = sums or Accumulator(class_weights=class_weights, group=group)
     for features, labels in batches:
-        updater((model.weights, model.bias), gradients(model, features, labels, sums, class_weights))
+        own = gradients(model, features, labels, sums, class_weights)
+        updater((model.weights, model.bias), group.mean(own, len(labels)))
     return sums.means()
 
 
 @torch.inference_mode()
-def evaluate(model: Model, batches: Batches) -> tuple[float, float]:
-    """Mean loss in nats and accuracy of the model over all minibatches, which are as for `train_epoch`."""
-    sums = Accumulator()
+def evaluate(model: Model, batches: Batches, *, group: Group = ALONE) -> tuple[float, float]:
+    """Mean loss in nats and accuracy of the model over all minibatches; they and the group are as for `train_epoch`."""
+    sums = Accumulator(group=group)
     for features, labels in batches:
         sums.add(model.logits(features), labels)
     return sums.means()

@@ -15,6 +15,7 @@ from torch import Tensor
 from .batches import minibatches, shuffled, threads_for
 from .config import FitConfig
 from .data import Split
+from .distributed import Group
 from .softmax_regression import Accumulator, Batches, Model, gradients, sgd, train_epoch
 
 LBFGS_BATCH = 8192
@@ -28,7 +29,10 @@ GRADIENT_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a solver works on. class_weights: float32 [K], or None where all weigh the same."""
+    """What a solver works on. class_weights: float32 [K], or None where all weigh the same.
+
+    group: the processes that work on it together. window: how many images are shuffled among each other.
+    """
 
     model: Model
     train: Split
@@ -37,6 +41,8 @@ class Task:
     config: FitConfig
     on_batch: Callable[[int], None]
     stop: Callable[[], bool]
+    group: Group
+    window: int
 
 
 class Solver(Protocol):
@@ -73,7 +79,8 @@ class Sgd:
         task, config = self._task, self._task.config
         count = len(task.train)
         per_epoch = math.ceil(count / config.batch_size)
-        sums = Accumulator(*self.position["sums"], class_weights=task.class_weights)
+        before = self.position["sums"] if task.group.rank == 0 else []
+        sums = Accumulator(*before, class_weights=task.class_weights, group=task.group)
         self._done = self.position["batch"]
         rates = SCHEDULES[config.schedule](
             config.lr, (epoch - 1) * per_epoch + self._done, config.last_epoch * per_epoch
@@ -83,11 +90,18 @@ class Sgd:
             decay = (config.weight_decay, 0.0)  # the bias is left out
             sgd(parameters, gradients, self._velocities, lr=next(rates), momentum=config.momentum, weight_decay=decay)
 
-        order = shuffled(count, seed=config.seed, epoch=epoch)
-        batches = minibatches(task.model, task.train, config.batch_size, task.device, order=order, skip=self._done)
+        order = shuffled(count, window=task.window, seed=config.seed, epoch=epoch)
+        batches = minibatches(
+            task.model, task.train, config.batch_size, task.device, order=order, skip=self._done, group=task.group
+        )
         with threads_for(config.batch_size * task.model.weights.numel()):
             means = train_epoch(
-                task.model, self._counted(batches), updater, class_weights=task.class_weights, sums=sums
+                task.model,
+                self._counted(batches),
+                updater,
+                class_weights=task.class_weights,
+                sums=sums,
+                group=task.group,
             )
         stopped = self._done < per_epoch
         self.position = {"batch": self._done, "sums": sums.sums()} if stopped else {"batch": 0, "sums": []}
@@ -194,14 +208,16 @@ class Lbfgs:
         task, decay = self._task, self._task.config.weight_decay
         weights, bias = self._model.weights, self._model.bias
         class_weights = None if task.class_weights is None else task.class_weights.to(weights.dtype)
-        sums = Accumulator(class_weights=class_weights)
-        weights_gradient, bias_gradient = decay * weights, torch.zeros_like(bias)
-        for features, labels in minibatches(self._model, task.train, LBFGS_BATCH, task.device):
+        sums = Accumulator(class_weights=class_weights, group=task.group)
+        weights_gradient = decay * weights if task.group.rank == 0 else torch.zeros_like(weights)
+        bias_gradient = torch.zeros_like(bias)
+        for features, labels in minibatches(self._model, task.train, LBFGS_BATCH, task.device, group=task.group):
             share = len(labels) / len(task.train)
             batch_weights, batch_bias = gradients(self._model, features, labels, sums, class_weights)
             weights_gradient.add_(batch_weights, alpha=share)
             bias_gradient.add_(batch_bias, alpha=share)
-        self._parameters[0].grad, self._parameters[1].grad = weights_gradient.T, bias_gradient
+        self._parameters[0].grad = task.group.sum(weights_gradient.T)
+        self._parameters[1].grad = task.group.sum(bias_gradient)
         loss, share_right = sums.means()
         return loss + decay / 2 * float(weights.norm()) ** 2, loss, share_right
 

@@ -17,7 +17,9 @@ from .batches import choose_device, minibatches, place
 from .checkpoint import Checkpoint
 from .config import FitConfig
 from .data import Arrays, Dataset, Split, as_dataset, hold_out
+from .distributed import ALONE, Group
 from .errors import ConfigError, TrainerError
+from .memory import limit_or_default, window_for
 from .softmax_regression import Model, evaluate, initialise
 from .solvers import SOLVERS, Task
 
@@ -69,6 +71,8 @@ def fit(
     on_checkpoint: Callable[[Fit], None] | None = None,
     stop: Callable[[], bool] | None = None,
     resume: Checkpoint | None = None,
+    memory_limit: int | None = None,
+    group: Group = ALONE,
 ) -> Fit:
     """Fit softmax regression to the training images.
 
@@ -76,16 +80,29 @@ def fit(
     fifth is held out as the test split. on_epoch: called after each epoch. on_batch: called with the number of images
     of each minibatch. on_checkpoint: called with the fit as it stands, after each epoch and when stopped. stop: asked
     every few minibatches whether to end the fit there. resume: an unfinished fit's checkpoint to go on from.
+    memory_limit: bytes of this machine's memory that images may take, by default half of what is free; images that are
+    mapped from a file and take more are read from there as they are needed. group: processes that run the same fit on
+    the same data, each on its part of every minibatch.
 
     The same data, settings and device give the same weights, bit for bit, whether interrupted or not. The test split
     is evaluated after each epoch, and nothing depends on the figures. Raises ConfigError, DataError, and TrainerError
     where the loss becomes infinite.
     """
     config = config or FitConfig()
-    fitting = _Fitting(as_dataset(data, seed=config.seed), config, on_batch or _ignore, stop or _never)
+    if resume and config.shuffle_window is None:
+        config = dataclasses.replace(config, shuffle_window=resume.provenance["settings"].get("shuffle_window"))
+    limit = limit_or_default(memory_limit)
+    asked = stop or _never
+
+    def stopped() -> bool:
+        return group.any(asked())
+
+    fitting = _Fitting(as_dataset(data, seed=config.seed), config, limit, group, on_batch or _ignore, stopped)
     if resume:
         fitting.restore(resume)
-    while not fitting.finished and not (stop and stop()) and fitting.epoch():
+    elif on_checkpoint and group.size > 1:
+        on_checkpoint(fitting.result())  # what a process that is started anew goes on from
+    while not fitting.finished and not stopped() and fitting.epoch():
         if on_epoch:
             on_epoch(fitting.history[-1])
         if on_checkpoint and not fitting.finished:
@@ -100,27 +117,39 @@ class _Fitting:
     """A fit under way."""
 
     def __init__(
-        self, data: Dataset, config: FitConfig, on_batch: Callable[[int], None], stop: Callable[[], bool]
+        self,
+        data: Dataset,
+        config: FitConfig,
+        limit: int,
+        group: Group,
+        on_batch: Callable[[int], None],
+        stop: Callable[[], bool],
     ) -> None:
         self._device = choose_device(config.device)
-        self._data = data
-        self._config = dataclasses.replace(config, device=self._device.type, epochs=config.last_epoch)
+        self._data, self._group = data, group
         train, self._validation = data.train, None
         if config.val_fraction:
             train, self._validation = hold_out(data.train, config.val_fraction, seed=config.seed, name=data.name)
+        window = min(config.shuffle_window or window_for(limit), train.images.nbytes)
+        self._config = dataclasses.replace(
+            config, device=self._device.type, epochs=config.last_epoch, shuffle_window=window
+        )
         self._sample = training_sample(train, config.seed)
-        self._test = place(data.test, self._device)
-        self._model = start(train, len(data.labels), config.seed).to(self._device)
+        self._test = place(data.test, self._device, limit)
+        left = limit - (self._test.images.nbytes if self._test is not data.test else 0)
+        self._model = start(train, len(data.labels), config.seed, group).to(self._device)
         self._best: dict[str, Tensor] = {}
         self._solver = SOLVERS[config.solver](
             Task(
                 model=self._model,
-                train=place(train, self._device),
+                train=place(train, self._device, left),
                 class_weights=CLASS_WEIGHTS[config.class_weights](train, len(data.labels), self._device),
                 device=self._device,
                 config=config,
                 on_batch=on_batch,
                 stop=stop,
+                group=group,
+                window=window // train.images[0].numel(),
             )
         )
         self.history: list[Epoch] = []
@@ -215,7 +244,8 @@ class _Fitting:
             raise ConfigError("expected the images that this fit began with, found others: resume with the same --data")
 
     def _evaluate(self, split: Split) -> tuple[float, float]:
-        return evaluate(self._model, minibatches(self._model, split, EVALUATION_BATCH, self._device))
+        batches = minibatches(self._model, split, EVALUATION_BATCH, self._device, group=self._group)
+        return evaluate(self._model, batches, group=self._group)
 
     def _provenance(self) -> dict[str, Any]:
         train, test = len(self._data.train), len(self._data.test)
@@ -228,22 +258,25 @@ class _Fitting:
         }
 
 
-def start(train: Split, classes: int, seed: int) -> Model:
+def start(train: Split, classes: int, seed: int, group: Group = ALONE) -> Model:
     """Make the model that training starts from: random weights, and the training pixels' statistics."""
     weights, bias = initialise(train.images[0].numel(), classes, torch.Generator().manual_seed(seed))
-    mean, std = pixel_statistics(train.images)
+    mean, std = pixel_statistics(train.images, group)
     return Model(weights=weights, bias=bias, mean=mean, std=std)
 
 
-def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+def pixel_statistics(images: Tensor, group: Group = ALONE) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel: uint8 [N, H, W, C] → two float32 [C], in units of 0-255.
 
     Counted value by value, so that the result is exact for any number of images. A channel that never varies gets
-    the deviation 1.
+    the deviation 1. group: the processes that count together, each a part of the same images.
     """
     counts = torch.zeros(images.shape[3], 256, dtype=torch.int64)
-    for block in images.split(max(1, STATISTICS_BLOCK // images[0].numel())):
-        counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in block.unbind(3)])
+    size = max(1, STATISTICS_BLOCK // images[0].numel())
+    for start in range(group.rank * size, len(images), group.size * size):
+        channels = images[start : start + size].unbind(3)
+        counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in channels])
+    counts = group.sum(counts)
     values = torch.arange(256, dtype=torch.float64)
     shares = counts.double() / counts.sum(dim=1, keepdim=True)  # [C, 256]
     mean = shares @ values
@@ -278,7 +311,7 @@ def golden_examples(model: Model, split: Split) -> dict[str, Any]:
     """
     room = max(2, min(GOLDEN_COUNT, GOLDEN_BYTES // split.images[0].numel()))
     firsts = [int((split.targets == target).nonzero()[0]) for target in split.targets.unique()[:room].tolist()]
-    images = split.images[firsts]
+    images = split.images[torch.tensor(firsts)]
     return {"golden_images": images.numpy(), "golden_probabilities": model.probabilities(images).numpy()}
 
 

@@ -17,6 +17,7 @@ from runtime.image import ImageContract
 from tests.interpreter import run_python
 from trainer import DataError, Dataset
 from trainer.folder import LAYOUT, load_folder
+from trainer.mapped import MappedImages
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")
 KINDS = ".bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"
@@ -51,7 +52,7 @@ def pixels(root: Path, names: list[str]) -> NDArray[np.uint8]:
 
 def same(one: Dataset, other: Dataset) -> bool:
     return one.labels == other.labels and all(
-        torch.equal(a.images, b.images) and torch.equal(a.targets, b.targets)
+        torch.equal(a.images[:], b.images[:]) and torch.equal(a.targets, b.targets)
         for a, b in ((one.train, other.train), (one.test, other.test))
     )
 
@@ -86,9 +87,12 @@ def test_train_and_test_folders(halves: Path) -> None:
         assert split.targets.tolist() == [0] * count + [1] * count
 
 
-def test_train_and_test_are_neighbours_in_the_cache_not_copies(halves: Path) -> None:
+def test_train_and_test_are_neighbours_in_the_cache_not_copies(halves: Path, cache: Path) -> None:
     data = load(halves)
-    assert data.test.images.data_ptr() == data.train.images.data_ptr() + data.train.images.nbytes
+    assert isinstance(data.train.images, MappedImages)
+    (first, second) = (split.images[:1].numpy().tobytes() for split in (data.train, data.test))
+    (kept,) = (path.read_bytes() for path in cache.glob("*.npy"))
+    assert kept.index(second) == kept.index(first) + data.train.images.nbytes
 
 
 def test_a_fifth_of_each_class_is_held_out(flat: Path) -> None:
@@ -122,11 +126,11 @@ from pathlib import Path
 from trainer import decode, folder
 decode.decode = None
 data = folder.load_folder(Path(sys.argv[1]), image_size=8)
-print(int(data.train.images.sum()), int(data.test.images.sum()))
+print(data.train.images.numpy().sum(), data.test.images.numpy().sum())
 """
     result = run_python(code, halves)
     assert result.stderr == ""
-    assert result.stdout == f"{int(first.train.images.sum())} {int(first.test.images.sum())}\n"
+    assert result.stdout == f"{first.train.images.numpy().sum()} {first.test.images.numpy().sum()}\n"
 
 
 def test_settings(halves: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from runtime.image import ImageContract
 from tests.interpreter import run_python
 from trainer import DataError, decode
-from trainer.image_cache import CachedImages, cached_images, default_cache_dir
+from trainer.image_cache import CachedImages, Files, cached_images, default_cache_dir
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")
 EMPTY = "expected an image file (PNG, JPEG, …), found nothing (0 bytes)"
@@ -58,7 +58,7 @@ def run(root: Path, cache: Path) -> Callable[[], CachedImages]:
     """Read whatever is in the folder."""
 
     def read() -> CachedImages:
-        return cached_images(root, listed(root), CONTRACT, cache_dir=cache)
+        return cached_images(Files(root, listed(root)), CONTRACT, cache_dir=cache)
 
     return read
 
@@ -70,7 +70,7 @@ def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_images_come_in_the_order_of_the_names(root: Path, cache: Path) -> None:
     calls: list[tuple[int, int]] = []
     names = listed(root)[::-1]
-    found = cached_images(root, names, CONTRACT, cache_dir=cache, progress=lambda *call: calls.append(call))
+    found = cached_images(Files(root, names), CONTRACT, cache_dir=cache, progress=lambda *call: calls.append(call))
     np.testing.assert_array_equal(found.images, pixels(root, names))
     assert found.unreadable == {}
     assert calls == [(12, 12)]
@@ -80,9 +80,8 @@ def test_many_files(tmp_path: Path, cache: Path) -> None:
     names = write(tmp_path / "images", 230)
     (tmp_path / "images" / names[70]).write_bytes(b"")
     calls: list[tuple[int, int]] = []
-    found = cached_images(
-        tmp_path / "images", names, CONTRACT, cache_dir=cache, progress=lambda *call: calls.append(call)
-    )
+    files = Files(tmp_path / "images", names)
+    found = cached_images(files, CONTRACT, cache_dir=cache, progress=lambda *call: calls.append(call))
     np.testing.assert_array_equal(found.images, pixels(tmp_path / "images", names[:70] + names[71:]))
     assert found.unreadable == {names[70]: EMPTY}
     assert calls == [(done, 230) for done in (32, 64, 96, 128, 160, 192, 224, 230)]
@@ -130,7 +129,7 @@ def test_each_contract_has_its_entry(root: Path, cache: Path, monkeypatch: pytes
     contracts = [ImageContract(**{"height": 8, "width": 8, "color": "RGB", **change}) for change in changes]
     for _ in range(2):
         for contract in contracts:
-            images = cached_images(root, ["000.bmp"], contract, cache_dir=cache).images
+            images = cached_images(Files(root, ["000.bmp"]), contract, cache_dir=cache).images
             np.testing.assert_array_equal(images, pixels(root, ["000.bmp"], contract))
         forbid_decoding(monkeypatch)
 
@@ -148,9 +147,9 @@ def test_without_pillow(root: Path, cache: Path) -> None:
 from pathlib import Path
 from runtime import MissingExtraError
 from runtime.image import ImageContract
-from trainer.image_cache import cached_images
+from trainer.image_cache import Files, cached_images
 try:
-    cached_images(Path(sys.argv[1]), ["000.bmp"], ImageContract(height=8, width=8), cache_dir=Path(sys.argv[2]))
+    cached_images(Files(Path(sys.argv[1]), ["000.bmp"]), ImageContract(height=8, width=8), cache_dir=Path(sys.argv[2]))
 except MissingExtraError as error:
     print(error)
 """
@@ -190,7 +189,7 @@ def test_a_new_permission_and_a_new_place_are_decoded_anew(
     (root / "000.bmp").chmod(0o600)
     run()
     moved = root.rename(root.with_name("moved"))
-    cached_images(moved, listed(moved), CONTRACT, cache_dir=cache)
+    cached_images(Files(moved, listed(moved)), CONTRACT, cache_dir=cache)
     assert len(list(cache.glob("*.npy"))) == 3
 
 
@@ -240,11 +239,11 @@ def test_a_full_disk(root: Path, cache: Path) -> None:
 import resource, signal
 from pathlib import Path
 from runtime.image import ImageContract
-from trainer.image_cache import cached_images
+from trainer.image_cache import Files, cached_images
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 contract = ImageContract(height=64, width=64)
-cached_images(Path(sys.argv[1]), ["000.bmp"], contract, cache_dir=Path(sys.argv[2]))
+cached_images(Files(Path(sys.argv[1]), ["000.bmp"]), contract, cache_dir=Path(sys.argv[2]))
 """
     error = run_python(code, root, cache).stderr.splitlines()[-1]
     assert re.search(rf"DataError: {cache}/\w+\.npy: expected .*, found: File too large: .* KIT_CACHE_DIR$", error)
@@ -256,19 +255,19 @@ def test_an_interrupted_run_leaves_nothing(root: Path, cache: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached_images(root, ["000.bmp"], CONTRACT, cache_dir=cache, progress=interrupt)
+        cached_images(Files(root, ["000.bmp"]), CONTRACT, cache_dir=cache, progress=interrupt)
     assert list(cache.iterdir()) == []
 
 
 def test_one_in_a_hundred_may_be_unreadable(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, names = tmp_path / "images", write(tmp_path / "images", 100)
     (root / names[40]).write_bytes(b"")
-    found = cached_images(root, names, CONTRACT, cache_dir=cache)
+    found = cached_images(Files(root, names), CONTRACT, cache_dir=cache)
     note = next(cache.glob("*.json"))
     note.write_text(note.read_text().replace(names[40], names[41]))
-    mended = cached_images(root, names, CONTRACT, cache_dir=cache)
+    mended = cached_images(Files(root, names), CONTRACT, cache_dir=cache)
     forbid_decoding(monkeypatch)
-    for each in (found, mended, cached_images(root, names, CONTRACT, cache_dir=cache)):
+    for each in (found, mended, cached_images(Files(root, names), CONTRACT, cache_dir=cache)):
         assert each.unreadable == {names[40]: EMPTY}
         np.testing.assert_array_equal(each.images, pixels(root, names[:40] + names[41:]))
 
@@ -276,7 +275,7 @@ def test_one_in_a_hundred_may_be_unreadable(tmp_path: Path, cache: Path, monkeyp
 def test_a_file_that_is_gone(tmp_path: Path, cache: Path) -> None:
     names = write(tmp_path / "images", 100)
     (tmp_path / "images" / names[0]).unlink()
-    assert list(cached_images(tmp_path / "images", names, CONTRACT, cache_dir=cache).unreadable) == names[:1]
+    assert list(cached_images(Files(tmp_path / "images", names), CONTRACT, cache_dir=cache).unreadable) == names[:1]
 
 
 @pytest.mark.parametrize(("count", "bad"), [(99, 1), (100, 2), (3, 3)])
@@ -289,5 +288,5 @@ def test_more_than_one_in_a_hundred_are_an_error(tmp_path: Path, cache: Path, co
         f"the first of them {names[-bad]} ({EMPTY}): replace or remove them"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
-        cached_images(tmp_path / "images", names, CONTRACT, cache_dir=cache)
+        cached_images(Files(tmp_path / "images", names), CONTRACT, cache_dir=cache)
     assert list(cache.iterdir()) == []

@@ -28,6 +28,7 @@ from trainer import (
     save_checkpoint,
 )
 from trainer.batches import choose_device, minibatches, place, shuffled, threads_for
+from trainer.mapped import MappedImages
 from trainer.solvers import constant, cosine
 from trainer.training import Epoch, balanced, golden_examples, pixel_statistics
 
@@ -125,14 +126,15 @@ def test_minibatches_hold_every_image_once(tiny: Dataset, plain: Model) -> None:
     numbered = Split(tiny.train.images, torch.arange(120))
     order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
     cpu = torch.device("cpu")
-    seen = [targets for _, targets in minibatches(plain, numbered, 50, cpu, order=order)]
+    seen = [targets for _, targets in minibatches(plain, numbered, 50, cpu, order=[order])]
     assert [len(targets) for targets in seen] == [50, 50, 20]
     assert torch.equal(torch.cat(seen), order)
-    for features, targets in minibatches(plain, numbered, 50, cpu, order=order):
+    for features, targets in minibatches(plain, numbered, 50, cpu, order=order.split(33)):
         assert torch.equal(features, tiny.train.images[targets].flatten(1).float())
     assert torch.equal(torch.cat([targets for _, targets in minibatches(plain, numbered, 50, cpu)]), torch.arange(120))
     assert torch.equal(
-        torch.cat([targets for _, targets in minibatches(plain, numbered, 50, cpu, order=order, skip=2)]), order[100:]
+        torch.cat([targets for _, targets in minibatches(plain, numbered, 50, cpu, order=order.split(33), skip=2)]),
+        order[100:],
     )
 
 
@@ -177,10 +179,10 @@ def test_the_checkpoint_says_where_it_comes_from(digits_fit: Fit) -> None:
 def test_blocks_do_not_change_the_minibatches(tiny: Dataset, plain: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
     cpu = torch.device("cpu")
-    whole = [(images.clone(), targets) for images, targets in minibatches(plain, tiny.train, 7, cpu, order=order)]
+    whole = [(images.clone(), targets) for images, targets in minibatches(plain, tiny.train, 7, cpu, order=[order])]
     monkeypatch.setattr("trainer.batches.BLOCK_BYTES", 1)
     for (images, targets), (other_images, other_targets) in zip(
-        whole, minibatches(plain, tiny.train, 7, cpu, order=order), strict=True
+        whole, minibatches(plain, tiny.train, 7, cpu, order=order.split(50)), strict=True
     ):
         assert torch.equal(images, other_images)
         assert torch.equal(targets, other_targets)
@@ -189,14 +191,14 @@ def test_blocks_do_not_change_the_minibatches(tiny: Dataset, plain: Model, monke
 def test_images_that_do_not_fit_on_the_device_stay_where_they_are(
     tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.batches.free_memory", lambda _: 100.0)
-    assert place(tiny.train, torch.device("cpu")) is tiny.train
+    monkeypatch.setattr("trainer.batches.free_on", lambda *_: 100.0)
+    assert place(tiny.train, torch.device("cpu"), 2**30) is tiny.train
 
 
 def test_a_block_that_cannot_be_read_stops_the_fit(tiny: Dataset, plain: Model) -> None:
     beyond = torch.tensor([0, 1, 500])
     with pytest.raises((IndexError, RuntimeError)):
-        list(minibatches(plain, tiny.train, 2, torch.device("cpu"), order=beyond))
+        list(minibatches(plain, tiny.train, 2, torch.device("cpu"), order=[beyond]))
 
 
 def test_small_work_gets_one_thread_and_the_setting_comes_back() -> None:
@@ -209,11 +211,33 @@ def test_small_work_gets_one_thread_and_the_setting_comes_back() -> None:
 
 
 def test_each_epoch_has_an_order_of_its_own() -> None:
-    first = shuffled(1000, seed=3, epoch=1)
-    assert torch.equal(first, shuffled(1000, seed=3, epoch=1))
-    assert torch.equal(first.sort().values, torch.arange(1000))
-    for other in (shuffled(1000, seed=3, epoch=2), shuffled(1000, seed=4, epoch=1)):
-        assert not torch.equal(first, other)
+    def order(window: int, seed: int = 3, epoch: int = 1) -> torch.Tensor:
+        return torch.cat(list(shuffled(1000, window=window, seed=seed, epoch=epoch)))
+
+    for window in (1000, 60):
+        first = order(window)
+        assert torch.equal(first, order(window))
+        assert torch.equal(first.sort().values, torch.arange(1000))
+        for other in (order(window, epoch=2), order(window, seed=4), order(window // 2)):
+            assert not torch.equal(first, other)
+
+
+def test_a_window_that_holds_all_images_is_a_random_permutation() -> None:
+    (order,) = shuffled(1000, window=1000, seed=0, epoch=0)
+    assert torch.equal(order, torch.randperm(1000, generator=torch.Generator().manual_seed(0)))
+
+
+def test_a_window_takes_whole_blocks_from_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.batches.BLOCKS_PER_WINDOW", 4)
+    windows = list(shuffled(1003, window=40, seed=0, epoch=1))
+    assert [len(window) for window in windows].count(40) >= 24
+    assert max(map(len, windows)) == 40
+    for window in windows:
+        blocks, images = (window // 10).unique(return_counts=True)
+        assert len(blocks) <= 4
+        assert set(images.tolist()) <= {10, 3}
+        assert not torch.equal(window, window.sort().values)
+    assert int((windows[0] // 10).unique().diff().max()) > 1
 
 
 def test_balanced_class_weights_are_scikit_learns(tiny: Dataset) -> None:
@@ -345,13 +369,16 @@ def test_arrays_that_a_user_has_at_hand(digits: Dataset) -> None:
     assert result.checkpoint.provenance["data"] == {"name": "arrays", "train_images": 1149, "test_images": 288}
 
 
-def test_mapped_images_are_read_where_they_lie(tiny: Dataset, tmp_path: Path) -> None:
+def test_mapped_images_are_read_where_they_lie(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "images.npy", tiny.train.images.numpy())
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    split = Split.of(mapped, tiny.train.targets)
-    assert split.images.data_ptr() == mapped.ctypes.data
-    data = dataclasses.replace(tiny, train=split)
+    data = dataclasses.replace(tiny, train=Split.of(mapped, tiny.train.targets))
+    expected = fit(tiny, dataclasses.replace(CPU, shuffle_window=900))
+    monkeypatch.setattr("trainer.training.place", lambda split, *_: split)
+    assert isinstance(data.train.images, MappedImages)
     assert torch.equal(fit(data, CPU).model.weights, fit(tiny, CPU).model.weights)
+    assert torch.equal(fit(data, dataclasses.replace(CPU, shuffle_window=900)).model.weights, expected.model.weights)
+    assert not torch.equal(fit(tiny, CPU).model.weights, expected.model.weights)
 
 
 @pytest.mark.parametrize(
@@ -392,6 +419,6 @@ def test_the_gpu_gives_the_cpus_answers(digits: Dataset) -> None:
 def test_streamed_blocks_are_the_resident_images(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     config = FitConfig(epochs=2, batch_size=32, device="cuda")
     resident = fit(digits, config)
-    monkeypatch.setattr("trainer.batches.free_memory", lambda _: 0.0)
+    monkeypatch.setattr("trainer.batches.free_on", lambda *_: 0.0)
     monkeypatch.setattr("trainer.batches.BLOCK_BYTES", 2**14)
     assert torch.equal(fit(digits, config).model.weights, resident.model.weights)

@@ -1,0 +1,115 @@
+"""Images in a file larger than memory: read page by page when they are asked for, and let go again."""
+
+import mmap
+import warnings
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+KEEP_BYTES = 2**27
+
+
+class MappedImages:
+    """Images mapped from a file, all of them or some, that can be read like a tensor: uint8 [N, H, W, C].
+
+    pixels: the mapped array, [M, H, W, C] or [M, H, W]. rows: int64 [N], which of them; by default all. Whatever is
+    taken is a copy. The file's pages stay in this process until about 128 MiB have been taken, and in the system's
+    cache as long as it likes.
+    """
+
+    dtype = torch.uint8
+    device = torch.device("cpu")
+    ndim = 4
+
+    def __init__(self, pixels: "np.memmap[Any, np.dtype[np.uint8]]", rows: Tensor | None = None) -> None:
+        self._mapping = _mapping(pixels)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
+            self._pixels = torch.as_tensor(pixels)
+        if self._pixels.ndim == 3:
+            self._pixels = self._pixels[..., None]
+        self._array, self._rows, self._taken = pixels, rows, 0
+
+    def __len__(self) -> int:
+        return len(self._pixels) if self._rows is None else len(self._rows)
+
+    @property
+    def shape(self) -> torch.Size:
+        """N, height, width, channels."""
+        return torch.Size((len(self), *self._pixels.shape[1:]))
+
+    @property
+    def nbytes(self) -> int:
+        """What the images would take in memory."""
+        return self.shape.numel()
+
+    def __getitem__(self, which: int | slice | Tensor) -> Tensor:
+        """Copy one image [H, W, C], or several [n, H, W, C]: by a slice, their rows int64 [n], or a mask bool [N]."""
+        if isinstance(which, slice):
+            which = torch.arange(*which.indices(len(self)))
+        elif isinstance(which, int):
+            return self.take(torch.tensor([range(len(self))[which]]))[0]
+        return self.take(which.nonzero()[:, 0] if which.dtype == torch.bool else which)
+
+    def take(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+        """Copy the images at `rows`, int64 [n]: uint8 [n, H, W, C]. out: where to, if not to new memory."""
+        rows = rows if self._rows is None else self._rows[rows]
+        taken = torch.index_select(self._pixels, 0, rows, out=out)
+        self._taken += taken.nbytes
+        if self._taken > KEEP_BYTES:
+            self._let_go()
+        return taken
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """Copy `size` images at a time."""
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+    def subset(self, rows: Tensor) -> "MappedImages":
+        """Choose some of these images, int64 [n], without reading them."""
+        return MappedImages(self._array, rows if self._rows is None else self._rows[rows])
+
+    def to(self, device: torch.device) -> Tensor:
+        """Copy all images to a device, a few at a time."""
+        images = torch.empty(self.shape, dtype=self.dtype, device=device)
+        size, start = max(1, KEEP_BYTES // max(1, self._pixels[:1].nbytes)), 0
+        for block in self.split(size):
+            images[start : start + len(block)] = block
+            start += len(block)
+        return images
+
+    def numpy(self) -> NDArray[np.uint8]:
+        """Copy all images to memory."""
+        array: NDArray[np.uint8] = self.to(self.device).numpy()
+        return array
+
+    def _let_go(self) -> None:
+        """Give the pages that were read back to the system, which may still hold them for the next reader."""
+        self._taken = 0
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._mapping.madvise(mmap.MADV_DONTNEED)
+
+
+Images: TypeAlias = Tensor | MappedImages
+
+
+def take(images: Images, rows: Tensor, out: Tensor) -> Tensor:
+    """Copy the images at `rows`, int64 [n], to `out`, uint8 [n, H, W, C]."""
+    if isinstance(images, MappedImages):
+        return images.take(rows, out)
+    return torch.index_select(images, 0, rows, out=out)
+
+
+def subset(images: Images, rows: Tensor) -> Images:
+    """Choose the images at `rows`, int64 [n]; those in memory are copied."""
+    return images.subset(rows) if isinstance(images, MappedImages) else images.index_select(0, rows)
+
+
+def _mapping(array: Any) -> mmap.mmap:
+    """Find the mapping that an array is a view of."""
+    while not isinstance(array, mmap.mmap):
+        array = array.base
+    return array

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
-import onnx
 import torch
 
 from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, dumps, from_json, seal
@@ -102,10 +101,8 @@ def to_onnx(
         _check_asked(model, target)
         _forget_source(model)
         del model.graph.value_info[:]
-        model.producer_name, model.producer_version, model.ir_version = "softmax-kit", "", target.ir_version
-        onnx.helper.set_model_props(model, subject.metadata.to_props())
-        onnx.checker.check_model(model, full_check=True)
-        data = seal(model.SerializeToString(deterministic=True))
+        model.producer_version = ""
+        data = seal(onnx_format.finish(model, subject.metadata, target))
     return _export("onnx", Path(path), subject, data, onnx_format.open_artefact)
 
 

@@ -175,7 +175,7 @@ def _export(
     images = replace(images, images=images.images[:count], names=images.names[:count])
     with written(path, data, open_artefact) as artefact:
         parity = check_parity(artefact, metadata, images, partial(run, subject.exact), gate)
-    return report(format, path, parity=parity, tolerance=gate.tolerance)
+    return report(format, path, data, parity=parity, tolerance=gate.tolerance)
 
 
 def _channels(image: ImageContract, mean: Sequence[float], std: Sequence[float]) -> list[torch.Tensor]:

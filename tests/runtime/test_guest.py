@@ -199,6 +199,19 @@ def test_a_batch_of_files_in_order_and_bounded(
     assert [prediction.index for prediction in found] == whole(images[:18]).argmax(axis=1).tolist()
 
 
+def test_a_batch_of_arrays_takes_no_threads(
+    classifier: Classifier, images: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: int) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", never)
+    found = classifier.classify_batch([images[0], *images[1:, :, :, 0]])
+    assert [prediction.index for prediction in found] == classifier.probabilities(images).argmax(axis=1).tolist()
+    with pytest.raises(AssertionError):
+        classifier.classify_batch([*images[:3], np.zeros((9, 8), np.uint8)])
+
+
 def test_a_bad_image_in_a_batch_is_named(classifier: Classifier, images: Pixels, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"^image 300: .*bad\.png: expected an image file"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import artefact
 from .artefact import Metadata
-from .errors import ArtefactError, InputError, SelfTestError
+from .errors import ArtefactError, InputError, SelfTestError, naming
 from .image import ImageLike, Pixels
 from .session import CPU, Settings, onnxruntime, open_session
 from .watch import Watch
@@ -299,12 +299,10 @@ def load(
         raise ArtefactError(f"expected a list of providers, found {providers!r}: leave it out for the CPU")
     settings = Settings(threads=threads, spinning=spinning, providers=tuple(providers))
     data, name = (bytes(model), "these bytes") if isinstance(model, (bytes, bytearray)) else _read(_path(model))
-    try:
+    with naming(name):
         classifier = Classifier(data, settings)
         if selftest:
             classifier.selftest()
-    except (ArtefactError, SelfTestError) as error:
-        raise type(error)(f"{name}: {error}") from None
     return classifier
 
 

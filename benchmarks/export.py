@@ -7,6 +7,7 @@ import json
 import resource
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -49,16 +50,10 @@ def compare(data: str, data_dir: Path, place: Path, *, rounds: int) -> Iterator[
 def processor_time(checkpoint: Path, rounds: int) -> str:
     """Compare the processor time of the command with that of the imports it cannot do without."""
     commands = {
-        EXPORT: ("-m", "kit", "export", checkpoint, "--format", "onnx"),
-        IMPORTS: ("-c", "import numpy, onnxruntime, onnx"),
+        EXPORT: partial(process, "-m", "kit", "export", checkpoint, "--format", "onnx"),
+        IMPORTS: partial(process, "-c", "import numpy, onnxruntime, onnx"),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(rounds + 1):
-        for name, command in commands.items():
-            before = children()
-            process(*command)
-            if number:
-                seconds[name].append(children() - before)
+    seconds = interleaved(commands, rounds, clock=children)
     middles = {name: median(taken) for name, taken in seconds.items()}
     more = middles[EXPORT] - middles[IMPORTS]
     rows = [(name, f"{middle:.3f}", "", "") for name, middle in middles.items()]

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from runtime.errors import needs_extra
-from trainer.checkpoint import FILE_NAME, RUNS, Checkpoint, load_checkpoint
+from trainer.checkpoint import FILE_NAME, RUNS, load_checkpoint
 
 from .errors import ExportError
 from .exporting import ExportReport
 from .exporting import export as export_checkpoint
 from .formats import FORMATS
-from .verification import LabelledImages, Verification
+from .verification import Verification, load_images
 
 
 @click.command()
@@ -70,7 +69,7 @@ def export(
         raise click.UsageError(f"with several formats --output is a folder that exists, found {output}")
     source = _checkpoint_path(checkpoint_or_run)
     checkpoint = load_checkpoint(source)
-    data = _load(verify_on, data_dir, checkpoint) if verify_on else None
+    data = load_images(checkpoint, verify_on, data_dir) if verify_on else None
     reports = []
     for name in formats:
         target = source.with_suffix(FORMATS[name].suffix) if output is None else output
@@ -90,19 +89,6 @@ def _checkpoint_path(given: Path | None) -> Path:
         click.echo(f"exporting {runs[-1]}", err=True)
         return runs[-1]
     return given / FILE_NAME if given.is_dir() else given
-
-
-def _load(name: str, data_dir: Path | None, checkpoint: Checkpoint) -> LabelledImages:
-    """Load the test images of a data set as the model takes them."""
-    with needs_extra("train", "loading a data set"):
-        from trainer.data import load_data
-    image = checkpoint.image
-    if image.height != image.width:
-        raise ExportError(f"expected a model of square images for --verify-on, found {image.height}×{image.width}")
-    data = load_data(name, data_dir=data_dir, image_size=image.height, color=image.color)
-    return LabelledImages(
-        name=data.name, labels=data.labels, images=data.test.images.numpy(), targets=data.test.targets.numpy()
-    )
 
 
 def _as_json(reports: list[ExportReport]) -> str:

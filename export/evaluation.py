@@ -6,19 +6,15 @@ from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime import Classifier, load
-from runtime.artefact import Metadata
 from runtime.errors import needs_extra
 from runtime.text import as_json, printable, say
 
-from .errors import ExportError
 from .parity import answers
-from .verification import LabelledImages
+from .verification import LabelledImages, load_images
 
 LEAST = float(np.finfo(np.float32).tiny)
-NAMED = 3
 COLUMNS = 20  # of a confusion matrix in text
 
 
@@ -44,34 +40,6 @@ def evaluate(model: Path, data: str, data_dir: Path | None, as_document: bool) -
     say(as_json(found) if as_document else "\n".join(_lines(found)))
 
 
-def load_images(metadata: Metadata, name: str, data_dir: Path | None) -> LabelledImages:
-    """Load the test images of a data set as the artefact takes them, their targets in the order of its labels.
-
-    Raises ExportError for other labels than the artefact's and for a model of images that are not square, DataError for
-    data that cannot be loaded, and MissingExtraError.
-    """
-    with needs_extra("train", "loading a data set"):
-        from trainer.data import load_data
-    image = metadata.image
-    if image.height != image.width:
-        raise ExportError(
-            f"expected a model of square images, which data sets are brought to, found {image.height}×{image.width}: "
-            "classify the images with `kit classify`"
-        )
-    settings = metadata.provenance.get("settings")
-    seed = settings.get("seed") if isinstance(settings, dict) else None
-    data = load_data(
-        name, data_dir=data_dir, image_size=image.height, color=image.color, seed=seed if isinstance(seed, int) else 0
-    )
-    places = _places(data.name, data.labels, metadata.labels)
-    return LabelledImages(
-        name=data.name,
-        labels=metadata.labels,
-        images=data.test.images.numpy(),
-        targets=places[data.test.targets.numpy()],
-    )
-
-
 def figures(classifier: Classifier, data: LabelledImages) -> dict[str, Any]:
     """Take accuracy (0-1), loss (mean cross-entropy in nats) and `trainer.metrics.classification_metrics`.
 
@@ -88,25 +56,6 @@ def figures(classifier: Classifier, data: LabelledImages) -> dict[str, Any]:
         "loss": float(-np.log(right.clip(min=LEAST)).mean()),
         **classification_metrics(classifier.labels, data.targets, found),
     }
-
-
-def _places(name: str, theirs: tuple[str, ...], ours: tuple[str, ...]) -> NDArray[np.int64]:
-    """Where each of the data set's labels stands among the artefact's: int64 [K]. Raises ExportError."""
-    if set(theirs) != set(ours):
-        differences = [
-            *_listed("lacks", [label for label in ours if label not in theirs]),
-            *_listed("has besides", [label for label in theirs if label not in ours]),
-        ]
-        raise ExportError(
-            f"{name}: expected the artefact's {len(ours)} labels, found {len(theirs)}; it {' and '.join(differences)}: "
-            "evaluate on data of the same labels"
-        )
-    return np.array([ours.index(label) for label in theirs], np.int64)
-
-
-def _listed(verb: str, labels: list[str]) -> list[str]:
-    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
-    return [f"{verb} {', '.join(map(repr, labels[:NAMED]))}{more}"] if labels else []
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

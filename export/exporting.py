@@ -73,7 +73,8 @@ def export(
     proof = proved(np.concatenate([checkpoint.golden_images, checkpoint.sample_images]))
     metadata = describe(checkpoint, gate.tolerance, proof)
     trained = partial(reference_probabilities, checkpoint)
-    with written(Path(path), module.write(numbers, metadata, target), module.open_artefact) as artefact:
+    data = module.write(numbers, metadata, target)
+    with written(Path(path), data, module.open_artefact) as artefact:
         parity = check_parity(
             artefact,
             metadata,
@@ -83,7 +84,9 @@ def export(
             partial(arithmetic_probabilities, arithmetic),
         )
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
-    return report(format, Path(path), parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification)
+    return report(
+        format, Path(path), data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification
+    )
 
 
 @contextmanager
@@ -101,9 +104,8 @@ def gate_for(tolerance: float, agreement: float = 1.0) -> Gate:
     return Gate(tolerance=tolerance, agreement=agreement)
 
 
-def report(format: str, path: Path, **found: Any) -> ExportReport:  # noqa: A002 - as above
-    """Report on the file at `path`."""
-    data = path.read_bytes()
+def report(format: str, path: Path, data: bytes, **found: Any) -> ExportReport:  # noqa: A002 - as above
+    """Report on `data`, as written to `path`."""
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     return ExportReport(format=format, path=path, size=len(data), digest=digest, **found)
 

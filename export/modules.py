@@ -16,13 +16,12 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
-import onnx
 import torch
 
 from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, dumps, from_json, seal
@@ -41,7 +40,7 @@ from .target import Target, target_for
 
 OPSET = 18  # the oldest that torch's exporter writes
 EXAMPLES = 2  # each is an image that the file carries
-NOT_REAL = 34  # black, white and random images to compare on; a network takes long for each, in float64
+RANDOM_IMAGES = 32  # to compare on; a network takes long for each, in float64
 OF_THE_SOURCE = ("metadata_props", "doc_string")
 
 
@@ -102,10 +101,8 @@ def to_onnx(
         _check_asked(model, target)
         _forget_source(model)
         del model.graph.value_info[:]
-        model.producer_name, model.producer_version, model.ir_version = "softmax-kit", "", target.ir_version
-        onnx.helper.set_model_props(model, subject.metadata.to_props())
-        onnx.checker.check_model(model, full_check=True)
-        data = seal(model.SerializeToString(deterministic=True))
+        model.producer_version = ""
+        data = seal(onnx_format.finish(model, subject.metadata, target))
     return _export("onnx", Path(path), subject, data, onnx_format.open_artefact)
 
 
@@ -173,12 +170,10 @@ def _export(
 ) -> ExportReport:
     metadata = subject.metadata
     gate = gate_for(metadata.golden.tolerance)
-    images = probes(metadata.image, metadata.golden.images)
-    count = images.real + NOT_REAL
-    images = replace(images, images=images.images[:count], names=images.names[:count])
+    images = probes(metadata.image, metadata.golden.images, random=RANDOM_IMAGES)
     with written(path, data, open_artefact) as artefact:
         parity = check_parity(artefact, metadata, images, partial(run, subject.exact), gate)
-    return report(format, path, parity=parity, tolerance=gate.tolerance)
+    return report(format, path, data, parity=parity, tolerance=gate.tolerance)
 
 
 def _channels(image: ImageContract, mean: Sequence[float], std: Sequence[float]) -> list[torch.Tensor]:

@@ -85,11 +85,16 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def probes(image: ImageContract, golden: Pixels, sample: Pixels | None = None) -> Probes:
-    """Golden examples, training images if there are, black, white and random images of the model's size."""
+def probes(
+    image: ImageContract, golden: Pixels, sample: Pixels | None = None, *, random: int = RANDOM_IMAGES
+) -> Probes:
+    """Golden examples, training images if there are, black, white and random images of the model's size.
+
+    random: how many of these.
+    """
     sample = golden[:0] if sample is None else sample
     black, white = np.zeros((1, *image.shape), np.uint8), np.full((1, *image.shape), 255, np.uint8)
-    noise = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, *image.shape), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (random, *image.shape), np.uint8)
     names = [
         *(f"golden example {i}" for i in range(len(golden))),
         *(f"training image {i}" for i in range(len(sample))),

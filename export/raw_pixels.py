@@ -1,11 +1,16 @@
 """Modules of torch that take raw pixels and give probabilities, as an artefact does."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from runtime.artefact import EXTRA_FILE, from_text
 from runtime.image import Pixels
 
+from .errors import ExportError
 from .fold import Folded
 from .parity import Probabilities
 
@@ -46,6 +51,27 @@ class RawPixels(torch.nn.Module):
         """uint8 [N, H, W, C] → probabilities [N, K], in the dtype of mean and std."""
         pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
         return torch.softmax(self.module((pixels / 255 - self.mean) / self.std), dim=1)
+
+
+class TorchArtefact:
+    """An artefact opened by torch.
+
+    kind: of file, as messages name it. load: gives the module at a path, and fills in the extra files that it is asked
+    for by name. Raises ExportError for a file that torch refuses, and ArtefactError for metadata that are none.
+    """
+
+    def __init__(self, path: Path, kind: str, load: Callable[[Path, dict[str, str]], torch.nn.Module]) -> None:
+        extra = {EXTRA_FILE: ""}
+        try:
+            self._module = load(path, extra)
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ExportError(f"{path}: expected a {kind} file, found one that torch refuses ({reason})") from None
+        self.metadata = from_text(extra[EXTRA_FILE])
+
+    def probabilities(self, pixels: Pixels) -> Probabilities:
+        """uint8 [N, H, W, C] → float32 [N, K]."""
+        return run(self._module, pixels)
 
 
 def run(module: torch.nn.Module, pixels: Pixels) -> Probabilities:

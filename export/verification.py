@@ -1,16 +1,40 @@
-"""An artefact against the trained model over a whole data set, with the accuracy of both."""
+"""The test images of a whole data set, and an artefact against the trained model on them, with the accuracy of both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.image import Pixels
+from runtime.errors import needs_extra
+from runtime.image import ImageContract, Pixels
 
 from .bound import Proof
 from .errors import ExportError
 from .parity import Answer, Artefact, Gate, answers, compare
+
+NAMED = 3
+
+
+class Subject(Protocol):
+    """What images are loaded for: a checkpoint, or an artefact's metadata."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K class names, in output order."""
+        ...
+
+    @property
+    def image(self) -> ImageContract:
+        """What an image must become."""
+        ...
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """JSON, with the settings of the training."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +64,35 @@ class Verification:
     certain: float | None
 
 
+def load_images(subject: Subject, name: str, data_dir: Path | None) -> LabelledImages:
+    """Load the test images of a data set as the model takes them, their targets in the order of its labels.
+
+    Of a folder without test images, those that were held out with the seed of the training. Raises ExportError for
+    other labels than the model's and for a model of images that are not square, DataError for data that cannot be
+    loaded, and MissingExtraError.
+    """
+    with needs_extra("train", "loading a data set"):
+        from trainer.data import load_data
+    image = subject.image
+    if image.height != image.width:
+        raise ExportError(
+            f"expected a model of square images, which data sets are brought to, found {image.height}×{image.width}: "
+            "do without a data set, and classify the images with `kit classify`"
+        )
+    settings = subject.provenance.get("settings")
+    seed = settings.get("seed") if isinstance(settings, dict) else None
+    data = load_data(
+        name, data_dir=data_dir, image_size=image.height, color=image.color, seed=seed if isinstance(seed, int) else 0
+    )
+    places = _places(data.name, data.labels, subject.labels)
+    return LabelledImages(
+        name=data.name,
+        labels=subject.labels,
+        images=data.test.images.numpy(),
+        targets=places[data.test.targets.numpy()],
+    )
+
+
 def verify(
     artefact: Artefact,
     data: LabelledImages,
@@ -67,3 +120,22 @@ def verify(
         trained_accuracy=float((expected.argmax(axis=1) == data.targets).mean()),
         certain=prove(data.images).certain if prove else None,
     )
+
+
+def _places(name: str, theirs: tuple[str, ...], ours: tuple[str, ...]) -> NDArray[np.int64]:
+    """Where each of the data set's labels stands among the model's: int64 [K]. Raises ExportError."""
+    if set(theirs) != set(ours):
+        differences = [
+            *_listed("lacks", [label for label in ours if label not in theirs]),
+            *_listed("has besides", [label for label in theirs if label not in ours]),
+        ]
+        raise ExportError(
+            f"{name}: expected the model's {len(ours)} labels, found {len(theirs)}; it {' and '.join(differences)}: "
+            "evaluate on data of the same labels"
+        )
+    return np.array([ours.index(label) for label in theirs], np.int64)
+
+
+def _listed(verb: str, labels: list[str]) -> list[str]:
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return [f"{verb} {', '.join(map(repr, labels[:NAMED]))}{more}"] if labels else []

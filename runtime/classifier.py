@@ -15,7 +15,7 @@ import numpy as np
 
 from . import artefact
 from .artefact import Metadata
-from .errors import ArtefactError, InputError, SelfTestError
+from .errors import ArtefactError, InputError, SelfTestError, naming
 from .image import ImageLike, Pixels
 from .session import CPU, Settings, onnxruntime, open_session
 from .watch import Watch
@@ -204,16 +204,22 @@ class Classifier:
 
     def _blocks(self, images: Iterable[ImageLike]) -> Iterator[Pixels]:
         """Bring images to the model's size, in blocks [N, H, W, C] of bounded memory."""
-        from concurrent.futures import ThreadPoolExecutor  # here, since it takes a cold start's 10 ms
-
         size = max(1, min(BLOCK_IMAGES, BLOCK_BYTES // int(np.prod(self._shape))))
         try:
             numbered = enumerate(images)
         except TypeError:
             raise InputError(f"expected images one after another, as in a list, got {_describe(images)}") from None
+        while block := list(islice(numbered, size)):
+            yield self._block(block)
+
+    def _block(self, numbered: list[tuple[int, ImageLike]]) -> Pixels:
+        """Bring images to the model's size, by a few threads unless they are arrays of that size: [N, H, W, C]."""
+        if all(isinstance(image, np.ndarray) and image.shape[:2] == self._shape[:2] for _, image in numbered):
+            return np.stack([self._pixels(item) for item in numbered])
+        from concurrent.futures import ThreadPoolExecutor  # here, since it takes a cold start's 10 ms
+
         with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
-            while block := list(islice(numbered, size)):
-                yield np.stack(list(pool.map(self._pixels, block)))
+            return np.stack(list(pool.map(self._pixels, numbered)))
 
     def _pixels(self, numbered: tuple[int, ImageLike]) -> Pixels:
         position, image = numbered
@@ -293,12 +299,10 @@ def load(
         raise ArtefactError(f"expected a list of providers, found {providers!r}: leave it out for the CPU")
     settings = Settings(threads=threads, spinning=spinning, providers=tuple(providers))
     data, name = (bytes(model), "these bytes") if isinstance(model, (bytes, bytearray)) else _read(_path(model))
-    try:
+    with naming(name):
         classifier = Classifier(data, settings)
         if selftest:
             classifier.selftest()
-    except (ArtefactError, SelfTestError) as error:
-        raise type(error)(f"{name}: {error}") from None
     return classifier
 
 

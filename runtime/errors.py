@@ -34,6 +34,15 @@ class MissingExtraError(KitError, ImportError):
 
 
 @contextmanager
+def naming(artefact: str) -> Iterator[None]:
+    """Put an artefact's name before the message of an ArtefactError or SelfTestError inside the block."""
+    try:
+        yield
+    except (ArtefactError, SelfTestError) as error:
+        raise type(error)(f"{artefact}: {error}") from None
+
+
+@contextmanager
 def needs_extra(extra: str, purpose: str) -> Iterator[None]:
     """Turn a failed import inside the block into the command that installs what is missing.
 

@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from .artefact import EXTRA_FILE, PREFIX, Metadata, format_of, from_props, from_text
-from .classifier import MAX_MODEL_BYTES, load
-from .errors import ArtefactError, KitError
-from .session import open_session
+from .classifier import MAX_MODEL_BYTES, Classifier
+from .errors import ArtefactError
+from .session import Settings, open_session
 from .text import as_json, complain, printable, say
 
 ZIP_START = b"PK\x03\x04"
@@ -38,9 +38,6 @@ def inspect(artefact: Path, as_document: bool) -> None:
     try:
         found = describe(artefact)
         text = as_json(found) if as_document else as_text(found)
-    except KitError as error:
-        complain(error)
-        sys.exit(1)
     except RecursionError:
         complain(f"{artefact}: expected metadata of a few levels, found some too deeply nested: export it again")
         sys.exit(1)
@@ -57,13 +54,13 @@ def describe(path: Path) -> dict[str, Any]:
     left out. Raises ArtefactError where it is not even a model.
     """
     data = _read(path)
-    parts = _zip_parts(data) if data.startswith(ZIP_START) else _onnx_parts(path, data)
+    parts = _zip_parts(data) if data.startswith(ZIP_START) else _onnx_parts(data)
     found: dict[str, Any] = {}
     try:
         for part in parts:
             found |= part
     except ArtefactError as error:
-        message = f"{path}: {str(error).removeprefix(f'{path}: ')}"
+        message = f"{path}: {error}"
         if not found:
             raise ArtefactError(message) from None
         found["error"] = message
@@ -71,7 +68,7 @@ def describe(path: Path) -> dict[str, Any]:
     return {"artefact": str(path), "format": found.pop("format"), "size": len(data), "digest": digest, **found}
 
 
-def _onnx_parts(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
+def _onnx_parts(data: bytes) -> Iterator[dict[str, Any]]:
     """Describe a file for onnxruntime: the graph, what goes with it, and what runs it here."""
     session = open_session(data)
     about = session.get_modelmeta()
@@ -84,7 +81,7 @@ def _onnx_parts(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
         "foreign": {name: text for name, text in sorted(props.items()) if not name.startswith(PREFIX)},
     }
     yield _contents(from_props(props))
-    info = load(path).info()
+    info = Classifier(data, Settings()).info()
     yield {name: info[name] for name in ("providers", "threads", "versions") if name in info}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from .classifier import load
+from .errors import naming
 from .text import printable, say
 
 
@@ -16,8 +17,9 @@ def selftest(artefact: Path) -> None:
     Exits 1 where one differs by more than the artefact allows: the file gives other answers here than where it was
     made.
     """
-    classifier = load(artefact, selftest=True)  # whose error names the file
-    difference = classifier.selftest()
+    classifier = load(artefact)
+    with naming(str(artefact)):
+        difference = classifier.selftest()
     golden = classifier.metadata.golden
     say(
         f"{printable(artefact)}: largest difference {difference:.2g} in {len(golden.images)} golden examples, "

@@ -107,6 +107,12 @@ def test_interleaved_takes_turns_after_a_warm_up() -> None:
     assert [len(seconds[name]) for name in "ab"] == [2, 2]
 
 
+def test_interleaved_takes_the_clock_that_it_is_given() -> None:
+    now = [0.0]
+    costs = {"a": lambda: now.append(now[-1] + 1), "b": lambda: now.append(now[-1] + 2)}
+    assert measure.interleaved(costs, 2, clock=lambda: now[-1]) == {"a": [1, 1], "b": [2, 2]}
+
+
 def test_comparison() -> None:
     table = measure.comparison({"ours": [3.0, 1.0, 2.0], "peer": [4.0]}, "ours", {"peer": 0.4})
     assert cells(table) == [

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from runtime import load
 from runtime.artefact import INPUT, OUTPUT, Metadata, seal
@@ -15,7 +15,7 @@ from ..fold import Folded, prepare
 from ..parity import Artefact
 from ..target import Target
 
-__all__ = ["build", "open_artefact", "prepare", "write"]
+__all__ = ["build", "finish", "open_artefact", "prepare", "write"]
 
 
 def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
@@ -37,10 +37,7 @@ def unsealed(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
 def build(
     nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target
 ) -> bytes:
-    """Put nodes, from INPUT to OUTPUT, and the tensors that they name into a file with its metadata; check it.
-
-    It has no seal yet.
-    """
+    """Put nodes, from INPUT to OUTPUT, and the tensors that they name into a file, as `finish` writes it."""
     graph = helper.make_graph(
         list(nodes),
         "softmax_regression",
@@ -48,12 +45,12 @@ def build(
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", len(metadata.labels)])],
         [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()],
     )
-    model = helper.make_model(
-        graph,
-        producer_name="softmax-kit",
-        ir_version=target.ir_version,
-        opset_imports=[helper.make_opsetid("", target.opset)],
-    )
+    return finish(helper.make_model(graph, opset_imports=[helper.make_opsetid("", target.opset)]), metadata, target)
+
+
+def finish(model: ModelProto, metadata: Metadata, target: Target) -> bytes:
+    """Say in a model who made it and what goes with it, check it, and write it; it has no seal yet."""
+    model.producer_name, model.ir_version = "softmax-kit", target.ir_version
     helper.set_model_props(model, metadata.to_props())
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))

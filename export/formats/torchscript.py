@@ -10,13 +10,11 @@ from pathlib import Path
 
 import torch
 
-from runtime.artefact import EXTRA_FILE, Metadata, dumps, from_text
-from runtime.image import Pixels
+from runtime.artefact import EXTRA_FILE, Metadata, dumps
 
-from ..errors import ExportError
 from ..fold import Folded, prepare
-from ..parity import Artefact, Probabilities
-from ..raw_pixels import SoftmaxRegression, run
+from ..parity import Artefact
+from ..raw_pixels import SoftmaxRegression, TorchArtefact
 from ..target import Target
 
 __all__ = ["open_artefact", "prepare", "save", "write"]
@@ -24,24 +22,6 @@ __all__ = ["open_artefact", "prepare", "save", "write"]
 VARYING = (".debug_pkl", "/serialization_id")
 NUMBERED = re.compile(rb"___torch_mangle_(\d+)")
 CODE = re.compile(r"/code/|/(data|constants)\.pkl$")
-
-
-class TorchScriptArtefact:
-    """A TorchScript artefact opened by torch."""
-
-    def __init__(self, path: Path) -> None:
-        extra = {EXTRA_FILE: ""}
-        try:
-            with _jit_without_warning():
-                self._module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
-        except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ExportError(f"{path}: expected a TorchScript file, found one that torch refuses ({reason})") from None
-        self.metadata: Metadata = from_text(extra[EXTRA_FILE])
-
-    def probabilities(self, pixels: Pixels) -> Probabilities:
-        """uint8 [N, H, W, C] → float32 [N, K]."""
-        return run(self._module, pixels)
 
 
 def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:  # noqa: ARG001 - the same call for every format
@@ -82,7 +62,13 @@ def settled(data: bytes) -> bytes:
 
 def open_artefact(path: Path) -> Artefact:
     """Open a TorchScript artefact with torch."""
-    return TorchScriptArtefact(path)
+    return TorchArtefact(path, "TorchScript", _load)
+
+
+def _load(path: Path, extra: dict[str, str]) -> torch.nn.Module:
+    with _jit_without_warning():
+        module: torch.nn.Module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+    return module
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from sklearn import metrics
 
 import runtime
 from export import ExportError, LabelledImages, export
-from export.evaluation import figures, load_images
+from export.evaluation import figures
 from export.formats import FORMATS
+from export.verification import load_images
 from tests.interpreter import Kit, run_python
-from trainer import Checkpoint, Dataset, FitConfig, fit
+from trainer import Checkpoint, Dataset, FitConfig, fit, load_data
 
 FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
 HOSTILE = "\x1b[31mdark"
@@ -70,6 +71,20 @@ def test_a_folder_is_split_as_for_training(run_kit: Kit, digits: Dataset) -> Non
     assert run_kit("export", "runs/pictures").exit_code == 0
     report = json.loads(Path("runs/pictures/report.json").read_text())
     compare_with_report(evaluate(run_kit, "runs/pictures/model.onnx", "pictures"), report)
+
+
+def test_an_export_is_verified_on_the_images_held_out_for_it(run_kit: Kit, digits: Dataset) -> None:
+    lay_out(Path("pictures"), digits, digits.labels, each=30)
+    settings = ("--epochs", "2", "--seed", "5", "--image-size", "12", "--color", "RGB", "--device", "cpu")
+    assert run_kit("train", "--data", "pictures", *settings, "--no-report").exit_code == 0
+    (report,) = json.loads(run_kit("export", "runs/pictures", "--verify-on", "pictures", "--json").stdout)
+    classifier = runtime.load("runs/pictures/model.onnx")
+    accuracies = []
+    for seed in (5, 0):
+        test = load_data("pictures", image_size=12, color="RGB", seed=seed).test
+        predicted = classifier.probabilities(test.images.numpy()).argmax(axis=1)
+        accuracies.append((predicted == test.targets.numpy()).mean())
+    assert report["verification"]["accuracy"] == accuracies[0] != accuracies[1]
 
 
 @pytest.mark.parametrize("name", FOR_ONNXRUNTIME)
@@ -154,7 +169,7 @@ def test_images_that_are_not_square(run_kit: Kit, two: Callable[..., Path]) -> N
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         "kit: expected a model of square images, which data sets are brought to, found 6×5: "
-        "classify the images with `kit classify`\n"
+        "do without a data set, and classify the images with `kit classify`\n"
     )
 
 
@@ -163,7 +178,7 @@ def test_other_labels(run_kit: Kit, model: Path, digits: Dataset) -> None:
     result = run_kit("evaluate", "--model", model, "--data", "pictures")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "kit: pictures: expected the artefact's 10 labels, found 7; it lacks '5', '6', '7' and 2 more and has besides "
+        "kit: pictures: expected the model's 10 labels, found 7; it lacks '5', '6', '7' and 2 more and has besides "
         r"'\x1b[31mdark', 'five': evaluate on data of the same labels" + "\n"
     )
     lay_out(Path("more"), digits, digits.labels, each=5)

@@ -19,45 +19,34 @@ from PIL import Image
 
 import runtime
 from runtime import ArtefactError, Classifier, InputError, SelfTestError
+from runtime.image import Pixels
 from tests.interpreter import run_python
-from trainer import Dataset
 
 LINUX = sys.platform == "linux"
-Images = NDArray[np.uint8]
 
 
-@pytest.fixture
-def classifier(model: Path) -> Classifier:
-    return runtime.load(model)
-
-
-@pytest.fixture
-def images(digits: Dataset) -> Images:
-    return digits.test.images.numpy()
-
-
-def assert_right(classifier: Classifier, images: Images, expected: NDArray[np.float32]) -> None:
+def assert_right(classifier: Classifier, images: Pixels, expected: NDArray[np.float32]) -> None:
     for image, row in zip(images, expected, strict=True):
         prediction = classifier.classify(image)
         assert prediction.index == row.argmax()
         assert abs(prediction.probability - row.max()) < 1e-6
 
 
-def test_many_threads_at_once(classifier: Classifier, images: Images) -> None:
+def test_many_threads_at_once(classifier: Classifier, images: Pixels) -> None:
     expected = classifier.probabilities(images)
     with ThreadPoolExecutor(8) as pool:
         for future in [pool.submit(assert_right, classifier, images, expected) for _ in range(16)]:
             future.result()
 
 
-def test_predictions_do_not_share_buffers(classifier: Classifier, images: Images) -> None:
+def test_predictions_do_not_share_buffers(classifier: Classifier, images: Pixels) -> None:
     one, two = classifier.classify(images[0]), classifier.classify(images[1])
     assert one == classifier.classify(images[0]) != two
     rows = classifier.probabilities(images[:1]), classifier.probabilities(images[1:2])
     np.testing.assert_array_equal(rows[0], classifier.probabilities(images[:1]))
 
 
-def test_every_form_of_an_array(classifier: Classifier, images: Images) -> None:
+def test_every_form_of_an_array(classifier: Classifier, images: Pixels) -> None:
     image = images[3]
     expected = classifier.classify(image)
     read_only = image.copy()
@@ -76,7 +65,7 @@ def test_every_form_of_an_array(classifier: Classifier, images: Images) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_after_fork_the_child_opens_its_own_session(classifier: Classifier, images: Images, model: Path) -> None:
+def test_after_fork_the_child_opens_its_own_session(classifier: Classifier, images: Pixels, model: Path) -> None:
     expected = [classifier.classify(image) for image in images[:20]]
     assert runtime.classify(images[0], model=model) == expected[0]
     parents = classifier._session
@@ -107,7 +96,7 @@ def test_after_fork_the_child_opens_its_own_session(classifier: Classifier, imag
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_fork_with_threads_in_the_session(model: Path, images: Images) -> None:
+def test_a_fork_with_threads_in_the_session(model: Path, images: Pixels) -> None:
     """Closing the parent's session in the child would wait for threads that are not there."""
     classifier = runtime.load(model, threads=2)
     expected = classifier.probabilities(images).sum()
@@ -120,7 +109,7 @@ def test_a_fork_with_threads_in_the_session(model: Path, images: Images) -> None
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_pickles_travel_to_other_processes(method: str, classifier: Classifier, images: Images) -> None:
+def test_pickles_travel_to_other_processes(method: str, classifier: Classifier, images: Pixels) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} here")
     with multiprocessing.get_context(method).Pool(1) as pool:
@@ -128,7 +117,7 @@ def test_pickles_travel_to_other_processes(method: str, classifier: Classifier, 
     np.testing.assert_array_equal(found, classifier.probabilities(images))
 
 
-def test_a_pickle_needs_no_file(model: Path, tmp_path: Path, images: Images) -> None:
+def test_a_pickle_needs_no_file(model: Path, tmp_path: Path, images: Pixels) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(model.read_bytes())
     data = pickle.dumps(runtime.load(path, threads=2))
@@ -138,7 +127,7 @@ def test_a_pickle_needs_no_file(model: Path, tmp_path: Path, images: Images) -> 
     assert again.info()["threads"] == 2
 
 
-def test_bytes_instead_of_a_path(model: Path, images: Images) -> None:
+def test_bytes_instead_of_a_path(model: Path, images: Pixels) -> None:
     data = model.read_bytes()
     forms: list[Any] = [data, bytearray(data)]
     for form in forms:
@@ -185,13 +174,13 @@ def test_settings_show_in_info(model: Path, exported: dict[str, Path]) -> None:
 
 
 def test_a_batch_of_files_in_order_and_bounded(
-    classifier: Classifier, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, images: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.classifier.BLOCK_IMAGES", 4)
     taken: list[int] = []
     given: list[int] = []
 
-    def files() -> Iterator[Path | Images]:
+    def files() -> Iterator[Path | Pixels]:
         for number in range(18):
             taken.append(number)
             path = tmp_path / f"{number}.png"
@@ -200,7 +189,7 @@ def test_a_batch_of_files_in_order_and_bounded(
 
     whole = classifier.probabilities
 
-    def probabilities(pixels: Images) -> NDArray[np.float32]:
+    def probabilities(pixels: Pixels) -> NDArray[np.float32]:
         given.append(len(taken))
         return whole(pixels)
 
@@ -210,7 +199,20 @@ def test_a_batch_of_files_in_order_and_bounded(
     assert [prediction.index for prediction in found] == whole(images[:18]).argmax(axis=1).tolist()
 
 
-def test_a_bad_image_in_a_batch_is_named(classifier: Classifier, images: Images, tmp_path: Path) -> None:
+def test_a_batch_of_arrays_takes_no_threads(
+    classifier: Classifier, images: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: int) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", never)
+    found = classifier.classify_batch([images[0], *images[1:, :, :, 0]])
+    assert [prediction.index for prediction in found] == classifier.probabilities(images).argmax(axis=1).tolist()
+    with pytest.raises(AssertionError):
+        classifier.classify_batch([*images[:3], np.zeros((9, 8), np.uint8)])
+
+
+def test_a_bad_image_in_a_batch_is_named(classifier: Classifier, images: Pixels, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"^image 300: .*bad\.png: expected an image file"):
         classifier.classify_batch([*images[:300], tmp_path / "bad.png"])
@@ -221,7 +223,7 @@ def test_the_self_test_runs_one_by_one_too(classifier: Classifier, monkeypatch: 
     session: Any = classifier._session
 
     class Odd:
-        def run(self, names: Any, feed: dict[str, Images]) -> list[NDArray[np.float32]]:
+        def run(self, names: Any, feed: dict[str, Pixels]) -> list[NDArray[np.float32]]:
             found: NDArray[np.float32] = session.run(names, feed)[0]
             return [found + (0.01 if len(found) == 1 else 0)]
 
@@ -236,7 +238,7 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
-def test_memory_stays_flat(classifier: Classifier, images: Images) -> None:
+def test_memory_stays_flat(classifier: Classifier, images: Pixels) -> None:
     def calls(count: int) -> None:
         classify: Callable[..., Any] = classifier.classify
         for _ in range(count):
@@ -250,7 +252,7 @@ def test_memory_stays_flat(classifier: Classifier, images: Images) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
-def test_memory_stays_flat_over_a_million_calls_and_in_eight_threads(classifier: Classifier, images: Images) -> None:
+def test_memory_stays_flat_over_a_million_calls_and_in_eight_threads(classifier: Classifier, images: Pixels) -> None:
     expected = classifier.classify(images[0])
 
     def calls(count: int) -> bool:
@@ -266,7 +268,7 @@ def test_memory_stays_flat_over_a_million_calls_and_in_eight_threads(classifier:
 
 
 @pytest.mark.skipif(not LINUX, reason="counts processor time as Linux does")
-def test_idle_it_uses_no_processor(model: Path, images: Images) -> None:
+def test_idle_it_uses_no_processor(model: Path, images: Pixels) -> None:
     classifier = runtime.load(model, threads=2)
     classifier.probabilities(np.repeat(images, 10, axis=0))
     before = time.process_time()

@@ -1,6 +1,7 @@
 """`kit selftest`."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -35,6 +36,13 @@ def test_one_line(name: str, run_kit: Kit, exported: dict[str, Path]) -> None:
     path, _, difference = start.partition(": largest difference ")
     assert path == str(exported[name])
     assert float(difference) == pytest.approx(runtime.load(exported[name]).selftest(), rel=0.05)
+
+
+def test_the_examples_run_once(run_kit: Kit, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    selftest = Mock(return_value=0.0)
+    monkeypatch.setattr(runtime.Classifier, "selftest", selftest)
+    assert run_kit("selftest", model).exit_code == 0
+    selftest.assert_called_once()
 
 
 def test_the_worst_example_is_named(run_kit: Kit, wrong: Path) -> None:

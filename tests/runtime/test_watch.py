@@ -1,32 +1,16 @@
 """The first images of a classifier's life are looked at, and none after them."""
 
 import warnings
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-import runtime
 from runtime import Classifier, SkewWarning
+from runtime.image import Pixels
 from runtime.watch import LOOK_AT
-from trainer import Dataset
-
-Images = NDArray[np.uint8]
 
 
-@pytest.fixture
-def classifier(model: Path) -> Classifier:
-    return runtime.load(model)
-
-
-@pytest.fixture
-def images(digits: Dataset) -> Images:
-    return digits.test.images.numpy()
-
-
-def test_right_images_stay_silent(classifier: Classifier, images: Images) -> None:
+def test_right_images_stay_silent(classifier: Classifier, images: Pixels) -> None:
     for image in images[:100]:
         classifier.classify(image)
     classifier.classify_batch(images)
@@ -34,7 +18,7 @@ def test_right_images_stay_silent(classifier: Classifier, images: Images) -> Non
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_wrong_images_are_named_once(classifier: Classifier, images: Images, whole: bool) -> None:
+def test_wrong_images_are_named_once(classifier: Classifier, images: Pixels, whole: bool) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if whole:
@@ -47,14 +31,14 @@ def test_wrong_images_are_named_once(classifier: Classifier, images: Images, who
     assert [finding["cause"] for finding in classifier.info()["skew"]] == ["inverted"]
 
 
-def test_info_names_what_was_seen_so_far(classifier: Classifier, images: Images) -> None:
+def test_info_names_what_was_seen_so_far(classifier: Classifier, images: Pixels) -> None:
     assert classifier.info()["skew"] == []
     classifier.classify(255 - images[0])
     assert [finding["cause"] for finding in classifier.info()["skew"]] == ["inverted"]
 
 
 def test_later_images_are_not_looked_at(
-    classifier: Classifier, images: Images, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, images: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for image in images[: LOOK_AT[-1]]:
         classifier.classify(image)
@@ -67,12 +51,12 @@ def test_later_images_are_not_looked_at(
         classifier.classify(image)
 
 
-def test_probabilities_are_not_looked_at(classifier: Classifier, images: Images) -> None:
+def test_probabilities_are_not_looked_at(classifier: Classifier, images: Pixels) -> None:
     classifier.probabilities(255 - images)
     assert classifier.info()["skew"] == []
 
 
-def test_large_images_are_few(monkeypatch: pytest.MonkeyPatch, classifier: Classifier, images: Images) -> None:
+def test_large_images_are_few(monkeypatch: pytest.MonkeyPatch, classifier: Classifier, images: Pixels) -> None:
     monkeypatch.setattr("runtime.watch.BYTES", 300)
     for image in images[:5]:
         classifier.classify(image)

@@ -86,6 +86,8 @@ def test_each_part_imports_only_what_the_design_allows() -> None:
             "psutil",
             "tqdm",
             "runtime.image",
+            "runtime.parquet",
+            "pyarrow",
             "runtime.errors",
         },
         "export": {"runtime", "trainer", "onnx", "torch", "numpy", "flatbuffers"},

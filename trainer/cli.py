@@ -30,9 +30,10 @@ PREFIXES = ("", "K", "M", "G", "T")
     "--data",
     default="fashion-mnist",
     show_default=True,
-    metavar="NAME|DIR",
-    help="fashion-mnist, mnist, kmnist, cifar10, digits (which needs no files), or a folder of images: "
-    "DIR/<class>/*, or DIR/train/<class>/* with DIR/test/<class>/*.",
+    metavar="NAME|DIR|PARQUET",
+    help="fashion-mnist, mnist, kmnist, cifar10, digits (which needs no files), a folder of images: "
+    "DIR/<class>/*, or DIR/train/<class>/* with DIR/test/<class>/*; or Parquet with encoded images and labels: a file, "
+    "a folder of files, or a URL.",
 )
 @click.option(
     "--data-dir",

@@ -113,25 +113,36 @@ def load_data(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """Load a data set: "fashion-mnist", "mnist", "kmnist" or "cifar10" through torchvision, "digits", or a folder.
+    """Load a data set: one that has a name, a folder of images, or Parquet.
+
+    name: "fashion-mnist", "mnist", "kmnist" or "cifar10" for torchvision's, "digits" for scikit-learn's, a folder as
+    for `load_folder`, or a .parquet file, a folder of these or the URL of either as for `load_parquet`.
 
     data_dir: where torchvision's files lie, or are downloaded to; by default KIT_DATA_DIR from the environment, else
     ./data. "digits" comes with scikit-learn and needs no files. image_size: side in pixels, and color: "L" or "RGB", to
-    bring the images to; by default as they are, of a folder's images 32 and "RGB". seed: of the split of a folder that
-    has no test images. progress: called with the images decoded and their number. Raises DataError.
+    bring the images to; by default as they are, of a folder's images and Parquet's 32 and "RGB". seed: of the split of
+    those that have no test images. progress: called with the images decoded and their number. Raises DataError.
     """
     if name in TORCHVISION:
         root = Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR)
         return _conform(_torchvision(str(name), root), image_size, color)
     if name == "digits":
         return _conform(_digits(), image_size, color)
+    settings: dict[str, Any] = {
+        "image_size": image_size or FOLDER_SIZE,
+        "color": color or "RGB",
+        "seed": seed,
+        "progress": progress,
+    }
+    from .parquet import is_parquet_data, load_parquet
+
+    if is_parquet_data(os.fspath(name)):
+        return load_parquet(os.fspath(name), **settings)
     if not Path(name).is_dir():
-        raise DataError(f"expected one of {', '.join(NAMES)}, or a folder of images, found {str(name)!r}")
+        raise DataError(f"expected one of {', '.join(NAMES)}, a folder of images or Parquet, found {str(name)!r}")
     from .folder import load_folder
 
-    return load_folder(
-        Path(name), image_size=image_size or FOLDER_SIZE, color=color or "RGB", seed=seed, progress=progress
-    )
+    return load_folder(Path(name), **settings)
 
 
 def as_dataset(data: Dataset | tuple[Arrays, Arrays], *, seed: int) -> Dataset:

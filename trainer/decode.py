@@ -32,7 +32,7 @@ CHUNK_BYTES = 2**23
 CHUNKS_AHEAD = 4
 MAX_WORKERS = 61  # Windows can wait for no more
 
-Encoded: TypeAlias = Path | bytes
+Encoded: TypeAlias = Path | bytes | None
 Chunk: TypeAlias = tuple[Pixels, dict[int, str]]
 
 
@@ -58,6 +58,8 @@ def decode(images: Sequence[Encoded], contract: ImageContract) -> Chunk:
         for position, image in enumerate(images):
             name = image if isinstance(image, Path) else "these bytes"
             try:
+                if image is None:
+                    raise InputError("expected the bytes of an encoded image, found null")
                 pixels[position - len(reasons)] = contract.pixels(image)
             except InputError as error:
                 reasons[position] = " ".join(str(error).removeprefix(f"{name}: ").split())

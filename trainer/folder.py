@@ -12,12 +12,11 @@ from runtime.image import ImageContract
 
 from .data import TEST_SHARE, Dataset, Split, hold_out
 from .errors import DataError
-from .image_cache import Files, Progress, cached_images, default_cache_dir
+from .image_cache import Files, Progress, cached_images, default_cache_dir, report_unreadable
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 PARTS = ("train", "test")
 PART_NAMES = {*PARTS, "training", "testing", "val", "valid", "validation"}
-NAMED_UNREADABLE = 5
 LAYOUT = "lay the images out as DIR/<class>/*.png, or as DIR/train/<class>/*.png with DIR/test/<class>/*.png"
 
 
@@ -50,7 +49,7 @@ def load_folder(
     files = [file for part in parts for names in part.classes.values() for file in names]
     cached = cached_images(Files(root, files), contract, cache_dir=cache_dir or default_cache_dir(), progress=progress)
     if cached.unreadable:
-        _report(name, cached.unreadable, len(files))
+        report_unreadable(name, cached.unreadable, len(files))
         parts = [part.without(cached.unreadable) for part in parts]
         _check_classes(parts, least)
     counts = [len(part.targets) for part in parts]
@@ -161,14 +160,6 @@ def _is_image(name: str) -> bool:
 
 def _no_folder(error: OSError, folder: Path) -> DataError:
     return DataError(f"{error.filename or folder}: expected a folder of images, found: {error.strerror}: {LAYOUT}")
-
-
-def _report(name: str, unreadable: dict[str, str], count: int) -> None:
-    print(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:", file=sys.stderr)
-    for file, reason in list(unreadable.items())[:NAMED_UNREADABLE]:
-        print(f"  {file}: {reason}", file=sys.stderr)
-    if len(unreadable) > NAMED_UNREADABLE:
-        print(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more", file=sys.stderr)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -23,6 +24,7 @@ from .files import replacing, write_atomic
 CACHE_FORMAT = 1  # counts up when the same file comes to mean other pixels
 UNREADABLE_SHARE = 0.01
 READ_BYTES = 2**24
+NAMED_UNREADABLE = 5
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -110,6 +112,15 @@ def cached_images(
     entry = cache_dir / _key(source, contract)
     found = _read_cache(entry, len(source), contract)
     return found if found else _fill_cache(entry, source, contract, progress)
+
+
+def report_unreadable(name: str, unreadable: dict[str, str], count: int) -> None:
+    """Say on standard error which of a data set's `count` images were left out."""
+    print(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:", file=sys.stderr)
+    for image, reason in list(unreadable.items())[:NAMED_UNREADABLE]:
+        print(f"  {image}: {reason}", file=sys.stderr)
+    if len(unreadable) > NAMED_UNREADABLE:
+        print(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more", file=sys.stderr)
 
 
 def _key(source: Source, contract: ImageContract) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from .data import Split
 from .distributed import ALONE, Group
 from .errors import ConfigError
-from .mapped import take
+from .mapped import MappedImages, take
 from .memory import free_on
 from .softmax_regression import Model
 
@@ -19,6 +19,8 @@ DEVICE_SHARE = 0.8
 WORK_PER_THREAD = 2**22
 BLOCK_BYTES = 2**22
 BLOCKS_PER_WINDOW = 1024
+LEAST_BLOCK = 2**16  # bytes that systems read from a mapped file at a time anyway
+KEEP_SHARE = 1 / 8
 
 Gathered: TypeAlias = Future[tuple[Tensor, Tensor, list[int]]]
 
@@ -31,6 +33,13 @@ def choose_device(name: str) -> torch.device:
     if not there[name]:
         raise ConfigError(f"expected {name}, found none that torch {torch.__version__} can use: take --device cpu")
     return torch.device(name)
+
+
+def within(split: Split, limit: int) -> Split:
+    """Let images that are mapped from a file keep an eighth of the limit, in bytes, in this process."""
+    if not isinstance(split.images, MappedImages):
+        return split
+    return Split(cast(Tensor, split.images.keeping(int(KEEP_SHARE * limit))), split.targets)
 
 
 def place(split: Split, device: torch.device, limit: int) -> Split:
@@ -114,19 +123,20 @@ def threads_for(work: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def shuffled(count: int, *, window: int, seed: int, epoch: int) -> Iterator[Tensor]:
-    """Order of the images in an epoch: int64 [n] at a time, which depends on the seed, the epoch and the window alone.
+def shuffled(count: int, size: int, *, window: int, seed: int, epoch: int) -> Iterator[Tensor]:
+    """Order of the images in an epoch, int64 [n] at a time; it depends on nothing but these numbers.
 
-    window: how many images are held at a time; if that is all of them, the order is a random permutation. Otherwise
-    they are cut into blocks, as they lie, a window takes blocks from anywhere, and the images in it come at random.
+    count: of the images. size: bytes of one. window: bytes of the images that are shuffled among each other. If that is
+    all of them, the order is a random permutation. Otherwise they are cut into blocks, as they lie, a window takes
+    blocks from anywhere, and the images in it come at random.
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    if count <= window:
+    if count * size <= window:
         yield torch.randperm(count, generator=generator)
         return
-    block = max(1, window // BLOCKS_PER_WINDOW)
+    block = max(1, max(LEAST_BLOCK, window // BLOCKS_PER_WINDOW) // size)
     starts = torch.randperm(-(-count // block), generator=generator) * block
-    for chosen in starts.split(max(1, window // block)):
+    for chosen in starts.split(max(1, window // (block * size))):
         images = (chosen[:, None] + torch.arange(block)).flatten()
         images = images[images < count]
         yield images[torch.randperm(len(images), generator=generator)]

@@ -72,7 +72,7 @@ PREFIXES = ("", "K", "M", "G", "T")
               help="Of the weights' start, the order of the images, and the splits.")  # fmt: skip
 @click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, show_default=True,
               help="auto takes CUDA, then MPS, then the CPU.")  # fmt: skip
-@click.option("--memory-limit", callback=lambda _context, _option, text: text and size_in_bytes(text), metavar="SIZE",
+@click.option("--memory-limit", callback=lambda _context, _option, text: size_in_bytes(text), metavar="SIZE",
               help="What images may take of the memory, such as 2GB; what is larger is read from the disk as it is "
               "needed.  [default: half of what is free]")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --out where it was interrupted.")
@@ -151,8 +151,10 @@ def train(
             _print(run.report(), as_json)
 
 
-def size_in_bytes(text: str) -> int:
-    """Read a size such as 512MB, 1.5 GiB or 2000000000. Raises click.BadParameter."""
+def size_in_bytes(text: str | None) -> int | None:
+    """Read a size such as 512MB, 1.5 GiB or 2000000000; None where there is none. Raises click.BadParameter."""
+    if text is None:
+        return None
     found = SIZE.fullmatch(text.strip())
     if not found:
         raise click.BadParameter(f"expected a size such as 512MB or 2GiB, found {text!r}")

@@ -1,18 +1,21 @@
 """Several processes that train one model together, as torchrun starts them; a process alone is a group of one."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
 
 from .errors import ConfigError, TrainerError
 
 WORLD_SIZE = "WORLD_SIZE"
-PATIENCE = timedelta(days=1)  # for the first process of a machine to decode all images
+TOUCH_SECONDS = 0.05
 CPU = torch.device("cpu")
 Shared = TypeVar("Shared")
 
@@ -57,18 +60,16 @@ class Group:
         return values[0]
 
     def in_turn(self, work: Callable[[], Shared]) -> Shared:
-        """Do what leaves something on the disk in the first process of each machine, and then in the others."""
-        if local_rank() > 0:
-            self._wait()
-        value = work()
-        if local_rank() == 0:
-            self._wait()
-        return value
+        """Do what leaves something on the disk in the first process of each machine, and then in the others.
 
-    def _wait(self) -> None:
-        if self.size > 1:
-            with _together():
-                torch.distributed.barrier()
+        It may take long: the processes stay in touch meanwhile, and see at once if one of them dies.
+        """
+        if self.size == 1:
+            return work()
+        first = _in_background(work) if local_rank() == 0 else None
+        while self.any(first is not None and not first.done()):
+            time.sleep(TOUCH_SECONDS)
+        return first.result() if first else work()
 
 
 ALONE = Group()
@@ -81,7 +82,25 @@ def local_rank() -> int:
 
 def restarted() -> bool:
     """Whether torchrun has started this process anew after one of its group had died."""
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    return _attempt() != "0"
+
+
+def _attempt() -> str:
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+
+
+def _in_background(work: Callable[[], Shared]) -> "Future[Shared]":
+    """Start work in a thread that does not keep this process from ending."""
+    future: Future[Shared] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 @contextmanager
@@ -109,7 +128,11 @@ def group(device: torch.device) -> Iterator[Group]:
     if device.type == "cuda":
         torch.cuda.set_device(local_rank())
     try:
-        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        store, rank, size = next(torch.distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+        store = PrefixStore(_attempt(), store)  # apart from where dead processes said that they were
+        torch.distributed.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=size
+        )
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
             f"expected to join {os.environ[WORLD_SIZE]} processes, found: {' '.join(str(error).split())[:200]}: "
@@ -117,6 +140,6 @@ def group(device: torch.device) -> Iterator[Group]:
         ) from None
     try:
         place = torch.device("cuda", local_rank()) if device.type == "cuda" else CPU
-        yield Group(torch.distributed.get_rank(), torch.distributed.get_world_size(), place)
+        yield Group(rank, size, place)
     finally:
         torch.distributed.destroy_process_group()

@@ -17,22 +17,23 @@ class MappedImages:
     """Images mapped from a file, all of them or some, that can be read like a tensor: uint8 [N, H, W, C].
 
     pixels: the mapped array, [M, H, W, C] or [M, H, W]. rows: int64 [N], which of them; by default all. Whatever is
-    taken is a copy. The file's pages stay in this process until about 128 MiB have been taken, and in the system's
-    cache as long as it likes.
+    taken is a copy. keep: bytes that may be taken until the file's pages are let go; the system's cache may still hold
+    them for whoever reads them next.
     """
 
     dtype = torch.uint8
     device = torch.device("cpu")
     ndim = 4
 
-    def __init__(self, pixels: "np.memmap[Any, np.dtype[np.uint8]]", rows: Tensor | None = None) -> None:
+    def __init__(self, pixels: NDArray[np.uint8], rows: Tensor | None = None, *, keep: int = KEEP_BYTES) -> None:
         self._mapping = _mapping(pixels)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
             self._pixels = torch.as_tensor(pixels)
         if self._pixels.ndim == 3:
             self._pixels = self._pixels[..., None]
-        self._array, self._rows, self._taken = pixels, rows, 0
+        self._array, self._rows = pixels, rows
+        self._keep, self._taken = keep, 0
 
     def __len__(self) -> int:
         return len(self._pixels) if self._rows is None else len(self._rows)
@@ -60,7 +61,7 @@ class MappedImages:
         rows = rows if self._rows is None else self._rows[rows]
         taken = torch.index_select(self._pixels, 0, rows, out=out)
         self._taken += taken.nbytes
-        if self._taken > KEEP_BYTES:
+        if self._taken > self._keep:
             self._let_go()
         return taken
 
@@ -70,12 +71,16 @@ class MappedImages:
 
     def subset(self, rows: Tensor) -> "MappedImages":
         """Choose some of these images, int64 [n], without reading them."""
-        return MappedImages(self._array, rows if self._rows is None else self._rows[rows])
+        return MappedImages(self._array, rows if self._rows is None else self._rows[rows], keep=self._keep)
+
+    def keeping(self, keep: int) -> "MappedImages":
+        """The same images, with no more than `keep` bytes of the file in this process."""
+        return MappedImages(self._array, self._rows, keep=keep)
 
     def to(self, device: torch.device) -> Tensor:
         """Copy all images to a device, a few at a time."""
         images = torch.empty(self.shape, dtype=self.dtype, device=device)
-        size, start = max(1, KEEP_BYTES // max(1, self._pixels[:1].nbytes)), 0
+        size, start = max(1, self._keep // self._pixels[0].nbytes), 0
         for block in self.split(size):
             images[start : start + len(block)] = block
             start += len(block)
@@ -87,7 +92,7 @@ class MappedImages:
         return array
 
     def _let_go(self) -> None:
-        """Give the pages that were read back to the system, which may still hold them for the next reader."""
+        """Give the pages that were read back to the system."""
         self._taken = 0
         if hasattr(mmap, "MADV_DONTNEED"):
             self._mapping.madvise(mmap.MADV_DONTNEED)

@@ -31,7 +31,7 @@ GRADIENT_TOLERANCE = 1e-6
 class Task:
     """What a solver works on. class_weights: float32 [K], or None where all weigh the same.
 
-    group: the processes that work on it together. window: how many images are shuffled among each other.
+    group: the processes that work on it together. window: bytes of images shuffled among each other.
     """
 
     model: Model
@@ -90,7 +90,8 @@ class Sgd:
             decay = (config.weight_decay, 0.0)  # the bias is left out
             sgd(parameters, gradients, self._velocities, lr=next(rates), momentum=config.momentum, weight_decay=decay)
 
-        order = shuffled(count, window=task.window, seed=config.seed, epoch=epoch)
+        size = task.train.images[0].numel()
+        order = shuffled(count, size, window=task.window, seed=config.seed, epoch=epoch)
         batches = minibatches(
             task.model, task.train, config.batch_size, task.device, order=order, skip=self._done, group=task.group
         )

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batches import choose_device, minibatches, place
+from .batches import choose_device, minibatches, place, within
 from .checkpoint import Checkpoint
 from .config import FitConfig
 from .data import Arrays, Dataset, Split, as_dataset, hold_out
@@ -127,16 +127,17 @@ class _Fitting:
     ) -> None:
         self._device = choose_device(config.device)
         self._data, self._group = data, group
-        train, self._validation = data.train, None
+        train, self._validation = within(data.train, limit), None
         if config.val_fraction:
-            train, self._validation = hold_out(data.train, config.val_fraction, seed=config.seed, name=data.name)
+            train, self._validation = hold_out(train, config.val_fraction, seed=config.seed, name=data.name)
         window = min(config.shuffle_window or window_for(limit), train.images.nbytes)
         self._config = dataclasses.replace(
             config, device=self._device.type, epochs=config.last_epoch, shuffle_window=window
         )
         self._sample = training_sample(train, config.seed)
-        self._test = place(data.test, self._device, limit)
-        left = limit - (self._test.images.nbytes if self._test is not data.test else 0)
+        test = within(data.test, limit)
+        self._test = place(test, self._device, limit)
+        left = limit - (self._test.images.nbytes if self._test is not test else 0)
         self._model = start(train, len(data.labels), config.seed, group).to(self._device)
         self._best: dict[str, Tensor] = {}
         self._solver = SOLVERS[config.solver](
@@ -149,7 +150,7 @@ class _Fitting:
                 on_batch=on_batch,
                 stop=stop,
                 group=group,
-                window=window // train.images[0].numel(),
+                window=window,
             )
         )
         self.history: list[Epoch] = []

@@ -210,10 +210,11 @@ def test_small_work_gets_one_thread_and_the_setting_comes_back() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_each_epoch_has_an_order_of_its_own() -> None:
+def test_each_epoch_has_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def order(window: int, seed: int = 3, epoch: int = 1) -> torch.Tensor:
-        return torch.cat(list(shuffled(1000, window=window, seed=seed, epoch=epoch)))
+        return torch.cat(list(shuffled(1000, 1, window=window, seed=seed, epoch=epoch)))
 
+    monkeypatch.setattr("trainer.batches.LEAST_BLOCK", 1)
     for window in (1000, 60):
         first = order(window)
         assert torch.equal(first, order(window))
@@ -223,13 +224,14 @@ def test_each_epoch_has_an_order_of_its_own() -> None:
 
 
 def test_a_window_that_holds_all_images_is_a_random_permutation() -> None:
-    (order,) = shuffled(1000, window=1000, seed=0, epoch=0)
+    (order,) = shuffled(1000, 784, window=784_000, seed=0, epoch=0)
     assert torch.equal(order, torch.randperm(1000, generator=torch.Generator().manual_seed(0)))
 
 
 def test_a_window_takes_whole_blocks_from_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.batches.BLOCKS_PER_WINDOW", 4)
-    windows = list(shuffled(1003, window=40, seed=0, epoch=1))
+    monkeypatch.setattr("trainer.batches.LEAST_BLOCK", 1)
+    windows = list(shuffled(1003, 5, window=200, seed=0, epoch=1))
     assert [len(window) for window in windows].count(40) >= 24
     assert max(map(len, windows)) == 40
     for window in windows:
@@ -373,6 +375,7 @@ def test_mapped_images_are_read_where_they_lie(tiny: Dataset, tmp_path: Path, mo
     np.save(tmp_path / "images.npy", tiny.train.images.numpy())
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     data = dataclasses.replace(tiny, train=Split.of(mapped, tiny.train.targets))
+    monkeypatch.setattr("trainer.batches.LEAST_BLOCK", 1)
     expected = fit(tiny, dataclasses.replace(CPU, shuffle_window=900))
     monkeypatch.setattr("trainer.training.place", lambda split, *_: split)
     assert isinstance(data.train.images, MappedImages)

@@ -160,14 +160,14 @@ def workers(agent: subprocess.Popen[bytes]) -> Iterator[psutil.Process]:
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_rank_changes_nothing(rank: int, tmp_path: Path) -> None:
     """The group is started anew, goes on from the last epoch, and ends with the weights of an undisturbed run."""
-    options = ("--epochs", "150", "--batch-size", "16", "--lr", "0.01")
+    options = ("--epochs", "60", "--batch-size", "16", "--lr", "0.01")
     undisturbed = torchrun(*kit(tmp_path / "undisturbed", *options))
     subprocess.run(undisturbed, env=environment(), capture_output=True, check=True)
 
     command = torchrun("--max-restarts", "3", *kit(tmp_path / "killed", *options))
     history = tmp_path / "killed" / "history.csv"
     with (tmp_path / "said").open("wb") as said, subprocess.Popen(command, env=environment(), stderr=said) as agent:
-        for epochs in (3, 60):
+        for epochs in (3, 25):
             while not history.exists() or len(history.read_text().splitlines()) < epochs:
                 assert agent.poll() is None, (tmp_path / "said").read_text()
                 time.sleep(0.02)
@@ -180,7 +180,7 @@ def test_a_killed_rank_changes_nothing(rank: int, tmp_path: Path) -> None:
     assert found.progress is None
     np.testing.assert_array_equal(found.weights, expected.weights)
     rows = [line.split(",")[0] for line in history.read_text().splitlines()[1:]]
-    assert rows == [str(epoch) for epoch in range(1, 151)]
+    assert rows == [str(epoch) for epoch in range(1, 61)]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pickle
@@ -169,7 +170,8 @@ def _ray(workers: int | None) -> Iterator[Any]:
         except ray.exceptions.RayError as error:
             raise _failed(address, error) from None
         finally:
-            ray.shutdown()
+            with redirect_stdout(io.StringIO()):  # here it tells of actors that it ends itself
+                ray.shutdown()
 
 
 def _check_that_someone_answers(address: str) -> None:

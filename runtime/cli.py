@@ -1,6 +1,7 @@
 """`kit classify`."""
 
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,26 +14,114 @@ import numpy as np
 from .classifier import Classifier, load
 from .errors import InputError
 from .image import Pixels
+from .listing import SUFFIXES
 from .skew import findings
 from .text import as_json, complain, printable, say
 from .watch import LOOK_AT, SkewWarning
 
 STANDARD_INPUT = "-"
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+INTERRUPTED = 130
+PROGRESS_SECONDS = 0.1
+CLEAR_REST = "\x1b[K"
 
 
 @click.command()
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="The artefact, an .onnx or .ort file.")
-@click.option("--top-k", type=click.IntRange(1), default=1, show_default=True, help="Labels to list for each image.")
-@click.option("--json", "json", is_flag=True, help="Print the predictions as JSON.")
-def classify(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> None:
+@click.option("--top-k", type=click.IntRange(1), help="Labels to list for each image.  [default: 1]")
+@click.option("--json", "json", is_flag=True, help="Print the predictions, or a summary of those written, as JSON.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder to write the predictions to, as Parquet.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="Who scores for --output.  [default: local]")
+@click.option("--workers", type=click.IntRange(1), help="Processes or actors for --output.  [default: one a core]")
+@click.option("--column", metavar="NAME", help="With the images, in Parquet that has several such.")
+def classify(
+    images: tuple[str, ...],
+    model: Path,
+    top_k: int | None,
+    json: bool,
+    output: Path | None,
+    engine: str | None,
+    workers: int | None,
+    column: str | None,
+) -> None:
     """Classify images, one line each: the file, then label and probability, best first.
 
     IMAGE is a file, a folder with all the images below it, or - for one image on standard input. An image that cannot
     be read is named on standard error, the others are answered, and the exit status is 1. Images that look unlike the
     training images are answered, and named there too.
+
+    With --output, for many images: IMAGE may also be a glob, or Parquet with encoded images, a file, a folder or a URL.
+    The predictions are written as Parquet, a row an image in their order, with path, row (of Parquet), label, index,
+    probability and error, which says why an image cannot be read; the exit status is 0 all the same. --engine local
+    takes processes on this machine; ray takes actors, on the cluster that RAY_ADDRESS names or on a local Ray.
     """
+    if output is None:
+        if engine or workers or column:
+            raise click.UsageError("--engine, --workers and --column go with --output")
+        _answer(images, model, top_k or 1, json)
+    elif top_k is not None or STANDARD_INPUT in images:
+        raise click.UsageError("--top-k and - for standard input do not go with --output")
+    else:
+        _score(images, model, output, json, engine=engine or "local", workers=workers, column=column)
+
+
+def _score(
+    images: tuple[str, ...],
+    model: Path,
+    output: Path,
+    json: bool,
+    **settings: Any,
+) -> None:
+    """Write predictions to a folder and say how many."""
+    from .engines import score_all  # here, as it takes what classifying one image needs not
+
+    started = time.monotonic()
+    progress = _Progress()
+    try:
+        summary = score_all(model, images, output, progress=progress, **settings)
+    except KeyboardInterrupt:
+        complain(f"interrupted: {output} is not written")
+        sys.exit(INTERRUPTED)
+    finally:
+        progress.clear()
+    seconds = time.monotonic() - started
+    if json:
+        engine = settings["engine"]
+        counts = {"images": summary.images, "errors": summary.errors}
+        say(as_json(counts | {"output": str(output), "engine": engine, "seconds": round(seconds, 3)}))
+    else:
+        say(f"wrote {printable(output)}: {summary.images:,} images, {summary.errors:,} errors, {seconds:.1f} s")
+    if summary.errors:
+        more = "; …" if summary.errors > len(summary.named) else ""
+        complain(f"{summary.errors:,} of {summary.images:,} images cannot be read: {'; '.join(summary.named)}{more}")
+    for note in summary.notes:
+        complain(f"note: {note}")
+
+
+class _Progress:
+    """A line on a terminal's standard error, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._started = self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._shown and now - self._last >= PROGRESS_SECONDS:
+            self._last = now
+            rate = done / (now - self._started)
+            print(
+                f"\r{done:,} of {total:,} images, {rate:,.0f} images/s{CLEAR_REST}", end="", file=sys.stderr, flush=True
+            )
+
+    def clear(self) -> None:
+        """Wipe the line."""
+        if self._shown:
+            print(f"\r{CLEAR_REST}", end="", file=sys.stderr, flush=True)
+
+
+def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> None:
+    """Print predictions."""
     classifier = load(model)
     warnings.simplefilter("ignore", SkewWarning)  # said below, of all images
     looked_at: list[Pixels] = []

@@ -3,6 +3,7 @@
     KitError
     ├── ArtefactError       the exported file: missing, damaged, foreign, too new
     ├── InputError          the image: wrong type, shape, or bytes that are no image
+    ├── ScoringError        scoring many images: nowhere to write, processes or a cluster that fail
     ├── SelfTestError       the golden examples come out otherwise on this device
     └── MissingExtraError   an optional dependency is not installed (an ImportError too)
 
@@ -27,6 +28,10 @@ class InputError(KitError):
 
 class SelfTestError(KitError):
     """The artefact gives other answers here than where it was made."""
+
+
+class ScoringError(KitError):
+    """Many images cannot be scored: there is nowhere to write, or the processes or the cluster fail."""
 
 
 class MissingExtraError(KitError, ImportError):

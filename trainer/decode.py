@@ -3,34 +3,25 @@
 Imports no torch: every process that decodes imports this module, and starts the sooner for it.
 """
 
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 import warnings
-from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from functools import partial
 from math import prod
 from pathlib import Path
-from types import ModuleType
 from typing import TypeAlias
 
 import numpy as np
 
 from runtime.errors import InputError
 from runtime.image import ImageContract, Pixels
+from runtime.processes import MAX_WORKERS, cpus, in_processes
 
 from .errors import DataError
 
 POOL_FROM = 200
 CHUNK_FILES = 32
 CHUNK_BYTES = 2**23
-CHUNKS_AHEAD = 4
-MAX_WORKERS = 61  # Windows can wait for no more
 
 Encoded: TypeAlias = Path | bytes | None
 Chunk: TypeAlias = tuple[Pixels, dict[int, str]]
@@ -43,7 +34,7 @@ def decode_all(images: Collection[Encoded], contract: ImageContract) -> Generato
     """
     size = max(1, min(CHUNK_FILES, CHUNK_BYTES // prod(contract.shape)))
     chunks = _chunks(images, size)
-    workers = min(_cpus(), MAX_WORKERS)
+    workers = min(cpus(), MAX_WORKERS)
     if len(images) < POOL_FROM or workers < 2:
         return (decode(chunk, contract) for chunk in chunks)
     return _in_processes(chunks, contract, workers)
@@ -80,53 +71,13 @@ def _chunks(images: Iterable[Encoded], size: int) -> Iterator[list[Encoded]]:
         yield chunk
 
 
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _in_processes(
     chunks: Iterable[Sequence[Encoded]], contract: ImageContract, workers: int
 ) -> Generator[Chunk, None, None]:
-    """Decode a few chunks ahead of the caller, in spawned processes: one forked off beside torch's threads may hang."""
-    pending: deque[Future[Chunk]] = deque()
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker) as pool:
-        try:
-            for chunk in chunks:
-                with _hidden_main():
-                    pending.append(pool.submit(decode, chunk, contract))
-                if len(pending) == CHUNKS_AHEAD * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        except BrokenProcessPool:
-            raise DataError(
-                f"expected {workers} processes to decode images, found that one of them died, perhaps for want of "
-                "memory: free some and try again"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _hidden_main() -> Iterator[None]:
-    """Keep new processes from running the caller's script again, which is what they do to find its functions."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
     try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
+        yield from in_processes(partial(decode, contract=contract), chunks, workers)
+    except BrokenProcessPool:
+        raise DataError(
+            f"expected {workers} processes to decode images, found that one of them died, perhaps for want of "
+            "memory: free some and try again"
+        ) from None

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime import processes
 from runtime.image import ImageContract
 from tests.interpreter import run_python
 from trainer import DataError, decode
@@ -24,7 +25,7 @@ from pathlib import Path
 from runtime.image import ImageContract
 from trainer import decode
 
-decode._cpus = lambda: 2
+decode.cpus = lambda: 2
 paths = sorted(Path(sys.argv[1]).iterdir())
 count = 0
 for images, _ in decode.decode_all(paths, ImageContract(height=8, width=8)):
@@ -53,7 +54,7 @@ def pixels(paths: Sequence[Path], contract: ImageContract = CONTRACT) -> NDArray
 
 @pytest.fixture
 def two_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "_cpus", lambda: 2)
+    monkeypatch.setattr(decode, "cpus", lambda: 2)
 
 
 MODES = [
@@ -143,7 +144,7 @@ def test_several_processes_give_the_same_as_one(tmp_path: Path, monkeypatch: pyt
 
 
 def forbid_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("started processes"))
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("started processes"))
 
 
 @pytest.mark.usefixtures("two_cpus")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainer import Dataset, FitConfig
+from trainer.distributed import ALONE
 from trainer.softmax_regression import Model
 from trainer.solvers import SOLVERS, Task
 from trainer.training import start
@@ -67,6 +68,8 @@ class Ours:
                 config=config,
                 on_batch=lambda _: None,
                 stop=lambda: False,
+                group=ALONE,
+                window=data.train.images.nbytes,
             )
         )
 

@@ -3,7 +3,7 @@ VENV := .venv
 DEVICE := .venv-device
 PACKAGES := $(wildcard export/*.py export/*/*.py runtime/*.py trainer/*.py)
 
-.PHONY: help demo test test-all check
+.PHONY: help demo test test-all check docs
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ check: $(VENV)/installed  ## lint, and check the types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/installed  ## build the documentation into docs/_build/html
+	$(VENV)/bin/kit train --data digits --batch-size 32 --out docs/_build/digits
+	$(VENV)/bin/python -m sphinx -n -W --keep-going docs docs/_build/html
 
 $(VENV)/installed: pyproject.toml
 	@echo "Making $(VENV): torch and the rest, some 6 GB and a few minutes, once."

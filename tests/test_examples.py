@@ -332,7 +332,7 @@ def test_wrong_options_show_the_usage(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["deploy.py", "sample_image.py"])
+@pytest.mark.parametrize("name", ["deploy.py", "digits_folder.py", "sample_image.py"])
 def test_wrong_calls_show_the_usage(name: str, tmp_path: Path) -> None:
     result = run_example(name, cwd=tmp_path)
     assert result.returncode == 1

@@ -97,14 +97,14 @@ def mapped(folder: str, room: int) -> dict[str, float]:
     return found | {"data": images.nbytes, "imported": imported, "anonymous": peak.bytes}
 
 
-def figures(train: Split, epochs: int) -> dict[str, float]:
+def figures(train: Split, epochs: int, memory_limit: int | None = None) -> dict[str, float]:
     """Train; return seconds an image in an epoch (the median) and before the first, and the test accuracy."""
     images, targets = np.empty((TEST_IMAGES, SIDE, SIDE, 1), np.uint8), np.empty(TEST_IMAGES, np.int64)
     fill(images, targets, seed=2)
     labels = tuple(map(str, range(CLASSES)))
     data = Dataset(name="made up", labels=labels, train=train, test=Split.of(images, targets))
     started = time.perf_counter()
-    fitted: Fit = fit(data, FitConfig(epochs=epochs, device="cpu"))
+    fitted: Fit = fit(data, FitConfig(epochs=epochs, device="cpu"), memory_limit=memory_limit)
     seconds = [epoch.seconds for epoch in fitted.history]
     before = time.perf_counter() - started - sum(seconds)
     share = fitted.history[-1].test_accuracy

@@ -163,6 +163,8 @@ def process(*arguments: str | Path) -> str:
 
 def fresh(function: Callable[..., dict[str, Any]], **settings: Any) -> dict[str, Any]:
     """Call a function at the top of a module in a fresh process; its settings and its answer pass as JSON."""
-    output = process("-c", CALL, function.__module__, function.__name__, json.dumps(settings))
+    module = sys.modules[function.__module__]
+    name = module.__spec__.name if module.__spec__ else module.__name__  # by which it can be imported elsewhere too
+    output = process("-c", CALL, name, function.__name__, json.dumps(settings))
     answer: dict[str, Any] = json.loads(output.splitlines()[-1])
     return answer

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import pyarrow.parquet
 import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -72,6 +73,11 @@ def reader(data_dir: Path, fashion_model: bytes, tmp_path: Path, monkeypatch: py
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (28, 28), np.uint8)).save(path)
+    photos = sorted((folder / "photos").rglob("*.png"))
+    pyarrow.parquet.write_table(
+        pyarrow.table({"image": [photo.read_bytes() for photo in photos], "label": [p.parent.name for p in photos]}),
+        folder / "images.parquet",
+    )
     yield Reader(folder, data_dir, monkeypatch)
     logging.captureWarnings(False)
 

@@ -86,6 +86,7 @@ def test_each_part_imports_only_what_the_design_allows() -> None:
             "tqdm",
             "runtime.image",
             "runtime.errors",
+            "runtime.text",
         },
         "export": {"runtime", "trainer", "onnx", "torch", "numpy", "flatbuffers"},
     }

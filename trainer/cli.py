@@ -1,6 +1,5 @@
 """`kit train`."""
 
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.errors import needs_extra
+from runtime.text import as_json, complain, printable, say
 
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, SCHEDULES, FitConfig
 
@@ -70,7 +70,7 @@ INTERRUPTED = 130
               help="auto takes CUDA, then MPS, then the CPU.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --out where it was interrupted.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Draw the pictures at the end.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--json", "as_document", is_flag=True, help="Print the report as JSON.")
 def train(
     data: str,
     data_dir: Path | None,
@@ -79,7 +79,7 @@ def train(
     color: str | None,
     resume: bool,
     report: bool,
-    as_json: bool,
+    as_document: bool,
     **settings: Any,
 ) -> None:
     """Fit softmax regression to images and write a run's folder.
@@ -123,24 +123,23 @@ def train(
             )
         if not fitted.finished:
             _interrupted(fitted, run.checkpoint_path)
-    _print(run.report(), as_json)
+    _print(run.report(), as_document)
 
 
 def _interrupted(fitted: "Fit", path: Path) -> None:
-    click.echo(
-        f"kit: interrupted in epoch {len(fitted.history) + 1}, saved {path}: "
-        "the same command with --resume goes on from there",
-        err=True,
+    complain(
+        f"interrupted in epoch {len(fitted.history) + 1}, saved {path}: "
+        "the same command with --resume goes on from there"
     )
     sys.exit(INTERRUPTED)
 
 
-def _print(report: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+def _print(report: dict[str, Any], as_document: bool) -> None:
+    if as_document:
+        say(as_json(report))
     else:
-        click.echo(f"test accuracy {report['figures']['test_accuracy']:.4f}, loss {report['figures']['test_loss']:.4f}")
-        click.echo(f"wrote {report['checkpoint']}")
+        say(f"test accuracy {report['figures']['test_accuracy']:.4f}, loss {report['figures']['test_loss']:.4f}")
+        say(f"wrote {printable(report['checkpoint'])}")
 
 
 @contextmanager
@@ -169,7 +168,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)
 
     def decoding(self, done: int, total: int) -> None:
         """Show how many image files have been decoded."""

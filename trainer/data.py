@@ -16,6 +16,7 @@ from torch import Tensor
 
 from runtime.errors import needs_extra
 from runtime.image import ImageContract
+from runtime.text import printable
 
 from .errors import DataError
 
@@ -110,7 +111,7 @@ def load_data(
         return _conform(_torchvision(str(name), root), image_size, color)
     if name == "digits":
         return _conform(_digits(), image_size, color)
-    if not Path(name).is_dir():
+    if not os.path.isdir(name):  # noqa: PTH112 - Path raises for a name that is too long
         raise DataError(f"expected one of {', '.join(NAMES)}, or a folder of images, found {str(name)!r}")
     from .folder import load_folder
 
@@ -172,7 +173,7 @@ def _open(name: str, factory: Any, root: Path, *, train: bool) -> Any:
         except RuntimeError as error:
             if "not found" not in str(error):
                 raise
-        print(f"{name}: not in {root}, downloading it there", file=sys.stderr)
+        print(printable(f"{name}: not in {root}, downloading it there"), file=sys.stderr)
         return _download(factory, root, root / TORCHVISION[name][1], train=train)
     except Exception as error:  # torchvision's readers raise whatever the damage leads them to
         _, folder, files = TORCHVISION[name]

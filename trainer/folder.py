@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime.image import ImageContract
+from runtime.text import printable
 
 from .data import TEST_SHARE, Dataset, Split, hold_out
 from .errors import DataError
@@ -44,6 +45,7 @@ def load_folder(
     """
     contract = ImageContract(height=image_size, width=image_size, color=color)
     name = root.name if root.name not in ("", "..") else root.resolve().name
+    name = name.encode(errors="replace").decode()  # it goes into files of UTF-8
     parts = _parts(root)
     least = 2 if len(parts) == 1 else 1
     _check_classes(parts, least)
@@ -87,7 +89,7 @@ def _parts(root: Path) -> list[_Part]:
             raise DataError(f"{root}: expected class folders, or train and test, found {_listed(folders)}: {LAYOUT}")
         return [_part(root, root, folders)]
     if others := [folder for folder in folders if folder not in PARTS]:
-        print(f"{root}: only train and test are read, {_listed(others)} is left out", file=sys.stderr)
+        _note(f"{root}: only train and test are read, {_listed(others)} is left out")
     parts = [_part(root, root / part, _folders(root / part)) for part in PARTS if part in folders]
     if len(parts) == 2:
         _check_same_classes(root, *parts)
@@ -164,11 +166,15 @@ def _no_folder(error: OSError, folder: Path) -> DataError:
 
 
 def _report(name: str, unreadable: dict[str, str], count: int) -> None:
-    print(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:", file=sys.stderr)
+    _note(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:")
     for file, reason in list(unreadable.items())[:NAMED_UNREADABLE]:
-        print(f"  {file}: {reason}", file=sys.stderr)
+        _note(f"  {file}: {reason}")
     if len(unreadable) > NAMED_UNREADABLE:
-        print(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more", file=sys.stderr)
+        _note(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more")
+
+
+def _note(text: str) -> None:
+    print(printable(text), file=sys.stderr)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,18 +19,22 @@ BATCHES = [
     ("image", "given/pictures", 500, 30_000),
     ("checkpoint", "runs/few/model.safetensors", 500, 10_000),
     ("unfinished", "runs/sgd/model.safetensors", 40, 1_000),
-    ("unfinished", "runs/lbfgs/model.safetensors", 40, 1_000),
-    ("idx", "given/MNIST/raw", 100, 5_000),
-    ("commands", "", 150, 3_000),
+    ("unfinished", "runs/lbfgs/model.safetensors", 0, 1_000),
+    ("idx", "given/MNIST/raw", 0, 5_000),
+    ("commands", "", 80, 3_000),
 ]
 
 
-@pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "all"])
-@pytest.mark.parametrize(("kind", "source", "some", "all_of_them"), BATCHES)
-def test_hostile_cases(
-    kind: str, source: str, some: int, all_of_them: int, many: bool, good: Path, tmp_path: Path
-) -> None:
-    found = survive(kind, good / source, range(all_of_them if many else some), tmp_path)
+RUNS = [pytest.param(kind, source, some, id=f"{kind} {source} some") for kind, source, some, _ in BATCHES if some]
+RUNS += [
+    pytest.param(kind, source, many, id=f"{kind} {source} all", marks=pytest.mark.slow)
+    for kind, source, _, many in BATCHES
+]
+
+
+@pytest.mark.parametrize(("kind", "source", "count"), RUNS)
+def test_hostile_cases(kind: str, source: str, count: int, good: Path, tmp_path: Path) -> None:
+    found = survive(kind, good / source, range(count), tmp_path)
     assert found["refused"] > 0
     assert found["answers"] > 0 or kind == "artefact"
 

@@ -86,7 +86,9 @@ def test_these_files_do_carry_code(carrier: Callable[[Path], bytes], tmp_path: P
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [*COMMANDS[:2], *(pytest.param(words, marks=pytest.mark.slow) for words in COMMANDS[2:])]
+)
 def test_a_pickle_is_not_run(
     command: tuple[str, ...], carrier: Callable[[Path], bytes], run_kit: Kit, model: Path, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_an_output_that_is_a_link(run_kit: Kit, good: Path, tmp_path: Path) -> N
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.slow
 def test_a_run_whose_files_are_links(run_kit: Kit, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     names = ["model.safetensors", "history.csv", "report.json", "MODEL_CARD.md", "curves.png"]

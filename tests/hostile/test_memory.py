@@ -168,6 +168,7 @@ def test_a_header_as_long_as_the_address_space(tmp_path: Path) -> None:
         assert peak < 300
 
 
+@pytest.mark.slow
 def test_idx_files_that_declare_2_to_the_31_images(tmp_path: Path) -> None:
     write_idx(tmp_path / "MNIST" / "raw")
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"

@@ -71,7 +71,7 @@ def test_names_of_options() -> None:
         printed(*arguments, status=2)
 
 
-@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("as_json", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_class_folders(as_json: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the folders' names to all files of a run, and on to the artefact."""
     monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))

@@ -41,7 +41,10 @@ class Commands(click.Group):
         """Run a command; an error that a user can cause ends in one line, any other is a bug and shows itself."""
         try:
             return super().invoke(ctx)
-        except click.ClickException:
+        except click.ClickException as error:
+            from runtime.text import printable
+
+            vars(error).update(message=printable(error.message))
             raise
         except Exception as error:
             from runtime.errors import KitError

@@ -1,11 +1,12 @@
 """`kit export`."""
 
-import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from runtime.text import as_json, printable, say
 from trainer.checkpoint import FILE_NAME, RUNS, load_checkpoint
 
 from .errors import ExportError
@@ -47,7 +48,7 @@ from .verification import Verification, load_images
     envvar="KIT_DATA_DIR",
     help="Where torchvision's sets lie.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+@click.option("--json", "as_document", is_flag=True, help="Print the reports as JSON.")
 def export(
     checkpoint_or_run: Path | None,
     formats: tuple[str, ...],
@@ -57,7 +58,7 @@ def export(
     tolerance: float | None,
     verify_on: str | None,
     data_dir: Path | None,
-    as_json: bool,
+    as_document: bool,
 ) -> None:
     """Export CHECKPOINT_OR_RUN, by default the newest run under runs/.
 
@@ -65,7 +66,7 @@ def export(
     if every probability is within the tolerance and the labels are the same (onnx-int8: 99 % of them).
     """
     formats = tuple(dict.fromkeys(formats))
-    if output and len(formats) > 1 and not output.is_dir():
+    if output and len(formats) > 1 and not os.path.isdir(output):  # noqa: PTH112 - as below
         raise click.UsageError(f"with several formats --output is a folder that exists, found {output}")
     source = _checkpoint_path(checkpoint_or_run)
     checkpoint = load_checkpoint(source)
@@ -73,12 +74,13 @@ def export(
     reports = []
     for name in formats:
         target = source.with_suffix(FORMATS[name].suffix) if output is None else output
-        path = target / source.with_suffix(FORMATS[name].suffix).name if target.is_dir() else target
+        is_folder = os.path.isdir(target)  # noqa: PTH112 - as below
+        path = target / source.with_suffix(FORMATS[name].suffix).name if is_folder else target
         report = export_checkpoint(
             checkpoint, name, path, tolerance=tolerance, opset=opset, target_ort=target_ort, verify_on=data
         )
         reports.append(report)
-    click.echo(_as_json(reports) if as_json else _as_text(reports))
+    say(_as_json(reports) if as_document else _as_text(reports))
 
 
 def _checkpoint_path(given: Path | None) -> Path:
@@ -86,14 +88,13 @@ def _checkpoint_path(given: Path | None) -> Path:
         runs = sorted(RUNS.glob(f"*/{FILE_NAME}"), key=lambda path: path.stat().st_mtime_ns)
         if not runs:
             raise ExportError(f"expected a run under {RUNS}/, found none: `kit train` makes one, or name a checkpoint")
-        click.echo(f"exporting {runs[-1]}", err=True)
+        click.echo(f"exporting {printable(runs[-1])}", err=True)
         return runs[-1]
-    return given / FILE_NAME if given.is_dir() else given
+    return given / FILE_NAME if os.path.isdir(given) else given  # noqa: PTH112 - Path raises for a name that is too long
 
 
 def _as_json(reports: list[ExportReport]) -> str:
-    documents = [asdict(report) | {"path": str(report.path)} for report in reports]
-    return json.dumps(documents, indent=2, ensure_ascii=False)
+    return as_json([asdict(report) | {"path": str(report.path)} for report in reports])
 
 
 def _as_text(reports: list[ExportReport]) -> str:
@@ -110,7 +111,7 @@ def _as_text(reports: list[ExportReport]) -> str:
     rows = [head] + [
         (
             report.format,
-            str(report.path),
+            printable(report.path),
             f"{report.size:,}",
             f"{report.parity.images:,}",
             f"{report.parity.max_difference:.1e}",
@@ -129,7 +130,7 @@ def _as_text(reports: list[ExportReport]) -> str:
 
 def _verified(name: str, found: Verification) -> str:
     return (
-        f"{name} on {found.images:,} images of {found.data}: accuracy {found.accuracy:.4f}, the trained model's "
-        f"{found.trained_accuracy:.4f}; largest difference {found.max_difference:.1e}, {found.label_flips} labels "
-        f"differ, {found.certain:.2%} certain not to"
+        f"{name} on {found.images:,} images of {printable(found.data)}: accuracy {found.accuracy:.4f}, the trained "
+        f"model's {found.trained_accuracy:.4f}; largest difference {found.max_difference:.1e}, {found.label_flips} "
+        f"labels differ, {found.certain:.2%} certain not to"
     )

@@ -291,9 +291,9 @@ def _golden(value: Any, image: ImageContract, classes: int) -> Golden:
         images = np.frombuffer(binascii.a2b_base64(value["images"], strict_mode=True), np.uint8).reshape(
             -1, *image.shape
         )
-        probabilities = np.array(
-            [list(map(_number, _items(row))) for row in _items(value["probabilities"])], np.float32
-        )
+        rows = [list(map(_number, _items(row))) for row in _items(value["probabilities"])]
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+            probabilities = np.array(rows, np.float32)
         tolerance = _number(value["tolerance"])
         fits = probabilities.shape == (len(images), classes) and len(images) >= 1 and 0 < tolerance < 1
         if not fits or not np.isfinite(probabilities).all():

@@ -1,5 +1,6 @@
 """`kit classify`."""
 
+import os
 import sys
 import time
 import warnings
@@ -13,7 +14,7 @@ import numpy as np
 
 from .classifier import Classifier, load
 from .errors import InputError
-from .image import Pixels
+from .image import MAX_FILE_BYTES, Pixels
 from .listing import SUFFIXES
 from .skew import findings
 from .text import as_json, complain, printable, say
@@ -124,11 +125,12 @@ def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> Non
     """Print predictions."""
     classifier = load(model)
     warnings.simplefilter("ignore", SkewWarning)  # said below, of all images
+    warnings.filterwarnings("ignore", module="PIL")  # what is too damaged to use comes as an error besides
     looked_at: list[Pixels] = []
 
     def answer(name: str) -> dict[str, Any]:
         try:
-            pixels = classifier.metadata.image.pixels(sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name))
+            pixels = classifier.metadata.image.pixels(_input() if name == STANDARD_INPUT else Path(name))
         except InputError as error:
             return {"image": name, "error": str(error)}
         if len(looked_at) < LOOK_AT[-1]:
@@ -148,10 +150,14 @@ def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> Non
     sys.exit(1 if wrong else 0)
 
 
+def _input() -> bytes:
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+
+
 def _names(given: tuple[str, ...]) -> Iterator[str]:
     """Name every image: a folder stands for the images below it, in the order of their names. Raises InputError."""
     for name in given:
-        if name == STANDARD_INPUT or not Path(name).is_dir():
+        if name == STANDARD_INPUT or not os.path.isdir(name):  # noqa: PTH112 - Path raises for a name that is too long
             yield name
             continue
         below = sorted(path for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())

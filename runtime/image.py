@@ -29,6 +29,8 @@ FILTERS = ("bilinear",)
 MAX_SIDE = 16384
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 10**6
+# Pillow knows more, of which some start programs (EPS) or unpack without a bound.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +136,10 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
         from PIL import Image as pillow
         from PIL import ImageOps, UnidentifiedImageError
     data, name = (bytes(source), "these bytes") if isinstance(source, (bytes, bytearray)) else _read(source)
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"{name}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
     try:
-        with pillow.open(io.BytesIO(data)) as image:
+        with pillow.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(
                     f"{name}: expected at most {MAX_PIXELS:,} pixels, found {image.width} × {image.height}: "
@@ -167,8 +171,6 @@ def _read(source: str | os.PathLike[str]) -> tuple[bytes, str]:
     except (OSError, TypeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{path}: expected an image file that can be read, found: {reason}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise InputError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
     return data, str(path)
 
 
@@ -181,7 +183,7 @@ def _flatten(image: Image.Image) -> Image.Image:
     from PIL import Image as pillow
 
     if image.mode.startswith("I"):
-        return pillow.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+        return pillow.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode == "F":
         raise InputError("expected 8-bit or 16-bit pixels, got a floating-point image: save it as 8-bit first")
     if not image.has_transparency_data:

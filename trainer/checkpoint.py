@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ FILE_NAME = "model.safetensors"
 ENTRY = "kit"
 STATE = "state."
 VERSION = 2
+MAX_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     with needs_extra("export", "reading a checkpoint"):
         from safetensors import SafetensorError, safe_open
     try:
+        _check_file(path)
         with safe_open(path, framework="numpy") as file:
             description = (file.metadata() or {}).get(ENTRY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
@@ -98,18 +101,29 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         ) from None
 
 
+def _check_file(path: str | os.PathLike[str]) -> None:
+    about = Path(path).stat()
+    if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # opening a pipe may wait for ever
+        raise CheckpointError(f"{path}: expected a checkpoint, found a device or a pipe: name a file")
+    if about.st_size > MAX_BYTES:
+        raise CheckpointError(f"{path}: expected a checkpoint of at most {MAX_BYTES >> 30} GB, found a larger file")
+
+
 def _checkpoint(description: str | None, tensors: dict[str, NDArray[Any]]) -> Checkpoint:
     if description is None:
         raise ValueError("no description")
     document = json.loads(description)
     if document["version"] != VERSION:
         raise ValueError(f"version {document['version']}, this softmax-kit reads {VERSION}")
+    json.dumps(document, ensure_ascii=False).encode()  # raises for text, and below for numbers, that no artefact has
+    json.dumps(document["provenance"], allow_nan=False)
     labels, image = tuple(document["labels"]), ImageContract(**document["image"])
     if len(labels) < 2 or len(set(labels)) != len(labels) or not all(isinstance(name, str) and name for name in labels):
         raise ValueError("labels that are not at least 2 different names")
     for name, (dtype, shape) in _shapes(image, len(labels)).items():
         found = tensors[name]
-        if found.dtype != dtype or found.shape[1:] != shape[1:] or shape[0] not in (None, found.shape[0]):
+        free = shape[0] is None and found.ndim == len(shape)
+        if found.dtype != dtype or found.shape[free:] != shape[free:]:
             raise ValueError(f"{name} is {found.dtype} {list(found.shape)}, expected {np.dtype(dtype)} {list(shape)}")
         if not np.isfinite(found).all():
             raise ValueError(f"{name} holds values that are not finite")

@@ -1,6 +1,5 @@
 """`kit train`."""
 
-import json
 import re
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.errors import KitError, needs_extra
+from runtime.text import as_json, complain, printable, say
 
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, SCHEDULES, FitConfig
 
@@ -77,7 +77,7 @@ PREFIXES = ("", "K", "M", "G", "T")
               "needed.  [default: half of what is free]")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --out where it was interrupted.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Draw the pictures at the end.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--json", "as_document", is_flag=True, help="Print the report as JSON.")
 def train(
     data: str,
     data_dir: Path | None,
@@ -87,7 +87,7 @@ def train(
     memory_limit: int | None,
     resume: bool,
     report: bool,
-    as_json: bool,
+    as_document: bool,
     **settings: Any,
 ) -> None:
     """Fit softmax regression to images and write a run's folder.
@@ -140,15 +140,16 @@ def train(
                     group=group,
                 )
             if not fitted.finished:
-                progress.say(
-                    f"kit: interrupted in epoch {len(fitted.history) + 1}, saved {run and run.checkpoint_path}: "
-                    "the same command with --resume goes on from there"
-                )
+                if run:
+                    complain(
+                        f"interrupted in epoch {len(fitted.history) + 1}, saved {run.checkpoint_path}: "
+                        "the same command with --resume goes on from there"
+                    )
                 sys.exit(INTERRUPTED)
         elif run:
             progress.say(f"{run.checkpoint_path} is finished already")
         if run:
-            _print(run.report(), as_json)
+            _print(run.report(), as_document)
 
 
 def size_in_bytes(text: str | None) -> int | None:
@@ -175,12 +176,12 @@ def said_once() -> Iterator[None]:
         raise
 
 
-def _print(report: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+def _print(report: dict[str, Any], as_document: bool) -> None:
+    if as_document:
+        say(as_json(report))
     else:
-        click.echo(f"test accuracy {report['figures']['test_accuracy']:.4f}, loss {report['figures']['test_loss']:.4f}")
-        click.echo(f"wrote {report['checkpoint']}")
+        say(f"test accuracy {report['figures']['test_accuracy']:.4f}, loss {report['figures']['test_loss']:.4f}")
+        say(f"wrote {printable(report['checkpoint'])}")
 
 
 @contextmanager
@@ -211,7 +212,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line."""
         if self._shown:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
 
     def decoding(self, done: int, total: int) -> None:
         """Show how many image files have been decoded."""

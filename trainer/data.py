@@ -16,6 +16,7 @@ from torch import Tensor
 
 from runtime.errors import needs_extra
 from runtime.image import ImageContract
+from runtime.text import printable
 
 from .errors import DataError
 from .mapped import MappedImages, subset
@@ -138,7 +139,7 @@ def load_data(
 
     if is_parquet_data(os.fspath(name)):
         return load_parquet(os.fspath(name), **settings)
-    if not Path(name).is_dir():
+    if not os.path.isdir(name):  # noqa: PTH112 - Path raises for a name that is too long
         raise DataError(f"expected one of {', '.join(NAMES)}, a folder of images or Parquet, found {str(name)!r}")
     from .folder import load_folder
 
@@ -198,7 +199,7 @@ def _open(name: str, factory: Any, root: Path, *, train: bool) -> Any:
         except RuntimeError as error:
             if "not found" not in str(error):
                 raise
-        print(f"{name}: not in {root}, downloading it there", file=sys.stderr)
+        print(printable(f"{name}: not in {root}, downloading it there"), file=sys.stderr)
         return _download(factory, root, root / TORCHVISION[name][1], train=train)
     except Exception as error:  # torchvision's readers raise whatever the damage leads them to
         _, folder, files = TORCHVISION[name]

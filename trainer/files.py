@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import TrainerError
@@ -18,6 +18,8 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        part.touch(exist_ok=False)  # ours, not what a link of that name leads to
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
@@ -32,8 +34,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def discard_parts(folder: Path) -> None:
     """Remove what a process that was killed while it wrote into `folder` has left there."""
-    for part in folder.glob(".*.part"):
-        _discard(part)
+    with suppress(OSError):  # where the folder cannot be had, writing says so
+        for part in folder.glob(".*.part"):
+            _discard(part)
 
 
 def write_atomic(path: Path, data: bytes) -> None:

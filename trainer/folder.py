@@ -1,7 +1,6 @@
 """A folder of images, one sub-folder a class, as a data set."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from runtime.image import ImageContract
 
 from .data import TEST_SHARE, Dataset, Split, hold_out
 from .errors import DataError
-from .image_cache import Files, Progress, cached_images, default_cache_dir, report_unreadable
+from .image_cache import Files, Progress, cached_images, default_cache_dir, note, report_unreadable
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 PARTS = ("train", "test")
@@ -43,6 +42,7 @@ def load_folder(
     """
     contract = ImageContract(height=image_size, width=image_size, color=color)
     name = root.name if root.name not in ("", "..") else root.resolve().name
+    name = name.encode(errors="replace").decode()  # it goes into files of UTF-8
     parts = _parts(root)
     least = 2 if len(parts) == 1 else 1
     _check_classes(parts, least)
@@ -86,7 +86,7 @@ def _parts(root: Path) -> list[_Part]:
             raise DataError(f"{root}: expected class folders, or train and test, found {_listed(folders)}: {LAYOUT}")
         return [_part(root, root, folders)]
     if others := [folder for folder in folders if folder not in PARTS]:
-        print(f"{root}: only train and test are read, {_listed(others)} is left out", file=sys.stderr)
+        note(f"{root}: only train and test are read, {_listed(others)} is left out")
     parts = [_part(root, root / part, _folders(root / part)) for part in PARTS if part in folders]
     if len(parts) == 2:
         _check_same_classes(root, *parts)

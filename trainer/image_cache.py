@@ -16,6 +16,7 @@ import numpy as np
 
 from runtime.errors import needs_extra
 from runtime.image import ImageContract, Pixels
+from runtime.text import printable
 
 from .decode import Encoded, decode_all
 from .errors import DataError, TrainerError
@@ -116,11 +117,16 @@ def cached_images(
 
 def report_unreadable(name: str, unreadable: dict[str, str], count: int) -> None:
     """Say on standard error which of a data set's `count` images were left out."""
-    print(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:", file=sys.stderr)
+    note(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:")
     for image, reason in list(unreadable.items())[:NAMED_UNREADABLE]:
-        print(f"  {image}: {reason}", file=sys.stderr)
+        note(f"  {image}: {reason}")
     if len(unreadable) > NAMED_UNREADABLE:
-        print(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more", file=sys.stderr)
+        note(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more")
+
+
+def note(text: str) -> None:
+    """Say a line on standard error."""
+    print(printable(text), file=sys.stderr)
 
 
 def _key(source: Source, contract: ImageContract) -> str:

@@ -10,6 +10,7 @@ from runtime.image import CHANNELS
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 WORST = 5
+REORDERING = ("LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # Unicode's bidirectional controls
 
 CARD = """\
 # Model card: {name}
@@ -118,9 +119,13 @@ def escape(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Bring any text to one line that can be shown and encoded: "␣" for blank, "�" for control characters."""
+    """Bring any text to one line that can be shown and encoded: "␣" for blank, "�" for what controls or reorders."""
     joined = " ".join(text.split()) or "␣"
-    return "".join("�" if unicodedata.category(character) in ("Cc", "Cs") else character for character in joined)
+    return "".join("�" if _controls(character) else character for character in joined)
+
+
+def _controls(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in REORDERING
 
 
 def _counts(data: Mapping[str, Any]) -> str:

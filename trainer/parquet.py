@@ -18,7 +18,7 @@ from runtime.parquet import Reader, Rows, find_rows, find_urls, is_parquet, is_u
 
 from .data import TEST_SHARE, Dataset, Split, hold_out
 from .errors import DataError
-from .image_cache import Progress, cached_images, default_cache_dir, report_unreadable
+from .image_cache import Progress, cached_images, default_cache_dir, note, report_unreadable
 
 LABEL_COLUMNS = ("label", "labels", "class")
 SPLIT = re.compile(r"(?:^|[/_.-])(train|test|training|testing|val|valid|validation|dev)(?=[/_.-])")
@@ -131,7 +131,7 @@ def _parts(source: str, names: Sequence[str]) -> list[list[_File]]:
     if others := sorted(
         Path(name).name for split in splits if split not in ("train", "test") for name in splits[split]
     ):
-        print(f"{source}: only train and test are read, {', '.join(others)} is left out", file=sys.stderr)
+        note(f"{source}: only train and test are read, {', '.join(others)} is left out")
     parts = [[_file(name) for name in splits[split]] for split in ("train", "test") if split in splits]
     for part in parts:
         if not sum(file.count for file in part):

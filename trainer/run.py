@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from runtime.text import as_json
 
 from .checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
 from .data import Dataset
@@ -30,7 +33,7 @@ class Run:
 
     def unfinished(self) -> Checkpoint | None:
         """Read the checkpoint to go on from, or None where there is none. Raises CheckpointError for a damaged one."""
-        if not self.checkpoint_path.exists():
+        if not os.path.lexists(self.checkpoint_path):
             return None
         return load_checkpoint(self.checkpoint_path)
 
@@ -62,7 +65,7 @@ class Run:
             "seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
             "checkpoint": str(self.checkpoint_path),
         }
-        write_atomic(self._folder / "report.json", (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomic(self._folder / "report.json", (as_json(report) + "\n").encode())
         write_atomic(self._folder / "MODEL_CARD.md", model_card(report, pictures=self._pictures).encode())
         if self._pictures:
             from .pictures import write_pictures

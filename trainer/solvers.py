@@ -60,7 +60,7 @@ class Solver(Protocol):
         ...
 
     def restore(self, position: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Go back to where `position` and `tensors` were taken."""
+        """Go back to where `position` and `tensors` were taken. Raises what comes of values that no fit has written."""
         ...
 
 
@@ -114,7 +114,13 @@ class Sgd:
 
     def restore(self, position: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go back to a minibatch."""
-        self.position = dict(position)
+        batch, sums = position["batch"], position["sums"]
+        last = (len(self._task.train) - 1) // self._task.config.batch_size
+        if type(batch) is not int or not 0 <= batch <= last or len(sums) not in (0, 3):
+            raise ValueError(f"minibatch {batch} with sums {sums}")
+        if not all(0 <= value < math.inf for value in sums):
+            raise ValueError(f"sums {sums}")
+        self.position = {"batch": batch, "sums": [float(value) for value in sums]}
         for name, tensor in self.tensors().items():
             tensor.copy_(tensors[name])
 
@@ -194,15 +200,19 @@ class Lbfgs:
         """Go back to the end of an iteration."""
         if "n_iter" not in position:
             return
-        self.position = dict(position)
+        numbers = {name: position[name] for name in ("objective", "stalled", *LBFGS_NUMBERS)}
+        if not all(math.isfinite(value) for value in numbers.values()):
+            raise ValueError(f"position {numbers}")
+        self.position = numbers
         for name, parameter in zip(("weights", "bias"), self._parameters, strict=True):
             parameter.copy_(tensors[f"lbfgs.{name}"])
+        flat = torch.cat([parameter.reshape(-1) for parameter in self._parameters])
         state = self._optimiser.state[self._parameters[0]]
-        state |= {name: position[name] for name in LBFGS_NUMBERS if name in position}
-        state |= {name: tensors[f"lbfgs.{name}"].clone() for name in ("d", "prev_flat_grad")}
+        state |= {name: numbers[name] for name in LBFGS_NUMBERS}
+        state |= {name: flat.clone().copy_(tensors[f"lbfgs.{name}"]) for name in ("d", "prev_flat_grad")}
         state["ro"] = tensors["lbfgs.ro"].tolist()
         for name in LBFGS_LISTS:
-            state[name] = [tensors[f"lbfgs.{name}.{i}"].clone() for i in range(len(state["ro"]))]
+            state[name] = [flat.clone().copy_(tensors[f"lbfgs.{name}.{i}"]) for i in range(len(state["ro"]))]
 
     def _evaluate(self) -> tuple[float, float, float]:
         """Objective, mean loss and accuracy at the present weights; leaves the gradients with the parameters."""

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint
 from .config import FitConfig
 from .data import Arrays, Dataset, Split, as_dataset, hold_out
 from .distributed import ALONE, Group
-from .errors import ConfigError, TrainerError
+from .errors import CheckpointError, ConfigError, TrainerError
 from .memory import limit_or_default, window_for
 from .softmax_regression import Model, evaluate, initialise
 from .solvers import SOLVERS, Task
@@ -47,6 +47,16 @@ class Epoch:
     test_loss: float
     test_accuracy: float
     seconds: float
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Epoch":
+        """Read what `asdict` gave. Raises TypeError, ValueError or OverflowError."""
+        if not all(math.isfinite(value) for value in row.values() if value is not None):
+            raise ValueError(f"an epoch of {row}")
+        epoch = cls(**row)
+        if None in (epoch.train_loss, epoch.train_accuracy, epoch.test_loss, epoch.test_accuracy, epoch.seconds):
+            raise ValueError(f"an epoch of {row}")
+        return epoch
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ def fit(
     """
     config = config or FitConfig()
     if resume and config.shuffle_window is None:
-        config = dataclasses.replace(config, shuffle_window=resume.provenance["settings"].get("shuffle_window"))
+        config = dataclasses.replace(config, shuffle_window=_window_of(resume))
     limit = limit_or_default(memory_limit)
     asked = stop or _never
 
@@ -111,6 +121,13 @@ def fit(
     if on_checkpoint:
         on_checkpoint(result)
     return result
+
+
+def _window_of(checkpoint: Checkpoint) -> int | None:
+    """The window that an unfinished fit shuffles in; None where the checkpoint does not say."""
+    settings = checkpoint.provenance.get("settings")
+    window = settings.get("shuffle_window") if isinstance(settings, dict) else None
+    return window if isinstance(window, int) and window > 0 else None
 
 
 class _Fitting:
@@ -218,18 +235,29 @@ class _Fitting:
         return Fit(model, tuple(self.history), checkpoint, self.finished)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to where an unfinished fit of the same data and settings stood. Raises ConfigError."""
+        """Go back to where an unfinished fit of the same data stood. Raises ConfigError and CheckpointError."""
         if checkpoint.progress is None:
             raise ConfigError(
                 "expected the checkpoint of an unfinished fit, found a finished one: nothing is left to do"
             )
-        self._check_same(checkpoint)
+        try:
+            self._check_same(checkpoint)
+            self._go_back(checkpoint, checkpoint.progress)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"expected an unfinished fit that `kit train` saved, found other content ({error}): train again"
+            ) from None
+
+    def _go_back(self, checkpoint: Checkpoint, progress: Mapping[str, Any]) -> None:
+        """Take over what a checkpoint holds. Raises what comes of values that no fit has written."""
         tensors = {name: torch.tensor(array, device=self._device) for name, array in checkpoint.state.items()}
+        self.history = [Epoch.of(row) for row in progress["history"]]
+        for name, tensor in self._model.tensors().items():
+            if f"best.{name}" in tensors and self.history:
+                self._best[name] = tensor.clone().copy_(tensors[f"best.{name}"])
         self._model.weights.copy_(torch.tensor(checkpoint.weights))
         self._model.bias.copy_(torch.tensor(checkpoint.bias))
-        self._best = {name: tensors[f"best.{name}"] for name in ("weights", "bias") if f"best.{name}" in tensors}
-        self.history = [Epoch(**row) for row in checkpoint.progress["history"]]
-        self._solver.restore(checkpoint.progress["position"], tensors)
+        self._solver.restore(progress["position"], tensors)
 
     def _check_same(self, checkpoint: Checkpoint) -> None:
         before = checkpoint.provenance["settings"]

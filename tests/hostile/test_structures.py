@@ -1,12 +1,6 @@
-"""Damaged and random input ends in an answer or a KitError, never in anything else.
-
-What is damaged comes from seeded generators, so that a case is known by its number; what has a structure, metadata and
-arrays, is left to hypothesis in the everyday suite as well. Artefacts that are sealed again after the damage, which
-onnxruntime then reads, are opened in a child process.
-"""
+"""What has a structure, metadata and arrays, is left to hypothesis: an answer or a KitError, never anything else."""
 
 import copy
-import io
 import json
 import warnings
 from pathlib import Path
@@ -17,17 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
 
 import runtime
 from runtime import Classifier, KitError
 from runtime.artefact import PREFIX, from_json, from_props
-from runtime.image import ImageContract
-from tests.runtime.mutations import mutate, survive
+from runtime.watch import SkewWarning
 
-SESSION_FORMATS = "onnx", "onnx-int8", "ort"
-IMAGE_FORMATS = "PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"
-CONTRACTS = ImageContract(height=8, width=8), ImageContract(height=5, width=7, color="RGB")
+from .mutations import places
+
 MANY = pytest.param(None, marks=pytest.mark.slow)  # the slow suite's count, which the test itself knows
 
 VALUES = st.recursive(
@@ -62,57 +53,12 @@ def document(model: Path) -> dict[str, Any]:
 def answered(call: Any, *arguments: Any) -> bool:
     """Whether a call gave an answer rather than a KitError; anything else is raised."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of damage that it can pass over, and of skew
+        warnings.simplefilter("ignore", SkewWarning)
         try:
             call(*arguments)
         except KitError:
             return False
     return True
-
-
-@pytest.mark.parametrize("count", [300, MANY])
-@pytest.mark.parametrize("name", SESSION_FORMATS)
-def test_damaged_artefacts_that_are_sealed_again(
-    exported: dict[str, Path], name: str, count: int | None, tmp_path: Path
-) -> None:
-    counts = survive(exported[name], range(count or 20_000), tmp_path)
-    assert counts["answers"] > 0 < counts["refused"]
-
-
-@pytest.mark.parametrize("count", [100, MANY])
-@pytest.mark.parametrize("name", SESSION_FORMATS)
-def test_damaged_artefacts(exported: dict[str, Path], name: str, count: int | None) -> None:
-    original, rng = exported[name].read_bytes(), np.random.default_rng(0)
-    for _ in range(count or 5_000):
-        damaged = mutate(original, rng)
-        assert damaged == original or not answered(runtime.load, damaged)  # by the seal
-
-
-@pytest.mark.parametrize("count", [200, MANY])
-@pytest.mark.parametrize("format", IMAGE_FORMATS)
-def test_damaged_images(format: str, count: int | None) -> None:  # noqa: A002
-    originals = []
-    for mode in ("L", "RGB", "RGBA", "P", "1", "CMYK", "I;16"):
-        image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8))
-        changed = Image.new(mode, (9, 12), 300) if mode == "I;16" else image.convert(mode)
-        file = io.BytesIO()
-        try:
-            changed.save(file, format)
-        except (OSError, ValueError):  # a mode that the format does not have
-            continue
-        originals.append(file.getvalue())
-    rng, answers = np.random.default_rng(1), 0
-    total = count or 6_000
-    for number in range(total):
-        contract = CONTRACTS[number % 2]
-        answers += answered(contract.pixels, mutate(originals[number % len(originals)], rng))
-    assert 0 < answers < total
-
-
-def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every container in a JSON document with each of its keys or positions; the first few of long lists."""
-    keys = list(value) if isinstance(value, dict) else range(min(len(value), 4)) if isinstance(value, list) else ()
-    return [place for key in keys for place in ((value, key), *places(value[key]))]
 
 
 def check_document(document: dict[str, Any], choices: list[tuple[int, Any]]) -> None:
@@ -144,16 +90,6 @@ def given_examples(count: int, strategy: Any, check: Any) -> None:
 def test_metadata_with_other_values(document: dict[str, Any], count: int | None) -> None:
     choices = st.lists(st.tuples(st.integers(0, 10_000), st.just(...) | VALUES), min_size=1, max_size=3)
     given_examples(count or 3_000, choices, lambda chosen: check_document(document, chosen))
-
-
-@pytest.mark.parametrize("count", [300, MANY])
-def test_damaged_metadata_texts(document: dict[str, Any], count: int | None) -> None:
-    texts = {PREFIX + name: json.dumps(value) for name, value in document.items()}
-    rng, names = np.random.default_rng(2), sorted(texts)
-    for number in range(count or 15_000):
-        name = names[number % len(names)]
-        damaged = mutate(texts[name].encode(), rng).decode(errors="replace")
-        answered(from_props, texts | {name: damaged})
 
 
 @pytest.mark.parametrize("count", [150, MANY])

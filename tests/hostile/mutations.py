@@ -1,25 +1,17 @@
-"""Damaged artefacts, each made from a number, and a child process that opens them: it may crash, the tests do not."""
+"""Damage to good files, each made from a number, so that a case is known by its number."""
 
 import contextlib
 import json
 import math
-import os
-import resource
-import subprocess
-import sys
-from pathlib import Path
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
 import onnx
 
-import runtime
-from runtime import KitError
 from runtime.artefact import ORT_IDENTIFIER, SEAL_START, UNSEALED, seal
 
-ROOT = Path(__file__).parents[2]
-MEMORY = 8 * 2**30  # of address space in the child
-STUCK = 60  # seconds for one case
 ANCHORS = b"Gemm", b"MatMulInteger", b"Softmax", b"Flatten", b"weights", b"bias", b"images", b"probabilities", b"ORTM"
 NUMBERS = 0, 1, 2, 3, 7, 8, 10, 13, 14, 16, 64, 127, -1, -2, 10**6, 2**20, 2**31 - 1
 WORDS = (
@@ -29,6 +21,12 @@ WORDS = (
     "OneHot", "TopK", "NonZero", "Range", "Squeeze", "Unsqueeze", "DequantizeLinear", "LayerNormalization",
 )  # fmt: skip
 VALUES = 0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF
+JSON_VALUES: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 2, 8, 64, 2**31, 2**63, 10**400, 0.5, -0.0, 1e-320, 1e308, math.inf, math.nan, "", "x",
+    "a\x1b[31mb", "\ud800", "\u202eb", "\0", "8", "kit", "L", "RGB", "F32", "U8", [], [0], [[]], ["a", "b"], ["a"] * 10,
+    [1.0] * 64, {}, {"x": 1}, {"height": 1}, {"": {"": {}}},
+)  # fmt: skip
+PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 def mutate(data: bytes, rng: np.random.Generator, near: list[int] | None = None) -> bytes:
@@ -113,63 +111,58 @@ def resealed(original: bytes, number: int) -> bytes:
     return seal(damaged) if damaged.count(SEAL_START + UNSEALED) == 1 == damaged.count(SEAL_START) else damaged
 
 
-def use(data: bytes) -> bool:
-    """Open an artefact and run it, as far as that goes: whether it gave an answer. Raises what is no KitError."""
-    try:
-        classifier = runtime.load(data)
-        height, width, channels = classifier.metadata.image.shape
-        if height * width > 10**6:  # a contract may well be that large; the answer would take its time
-            return True
-        found = classifier.probabilities(np.zeros((2, height, width, channels), np.uint8))
-        assert found.shape == (2, len(classifier.labels))
-        assert found.dtype == np.float32
-        classifier.selftest()
-    except KitError:
-        return False
-    return True
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container in a JSON document with each of its keys or positions; the first few of long lists."""
+    keys = list(value) if isinstance(value, dict) else range(min(len(value), 4)) if isinstance(value, list) else ()
+    return [place for key in keys for place in ((value, key), *places(value[key]))]
 
 
-def survive(artefact: Path, numbers: range, folder: Path) -> dict[str, int]:
-    """Have a child process open damaged artefacts: how many gave an answer, and how many were refused.
-
-    Raises AssertionError, with the number and the file's bytes kept in `folder`, where one of them crashed the
-    interpreter, got stuck, or raised what is no KitError.
-    """
-    progress = folder / "number"
-    arguments = [str(artefact), str(numbers.start), str(numbers.stop), str(progress)]
-    command = [sys.executable, "-m", "tests.runtime.mutations", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        reached = ""
-        while True:
-            try:
-                out, err = child.communicate(timeout=STUCK)
-                break
-            except subprocess.TimeoutExpired:
-                before, reached = reached, progress.read_text() if progress.exists() else ""
-                if before == reached:
-                    child.kill()
-    if child.returncode:
-        number = int(progress.read_text())
-        (folder / f"{number}.bad").write_bytes(resealed(artefact.read_bytes(), number))
-        raise AssertionError(
-            f"status {child.returncode} on case {number} of {artefact.name}, kept in {folder}: {err[-2000:]}"
-        )
-    counts: dict[str, int] = json.loads(out)
-    return counts
+def edit(document: Any, rng: np.random.Generator) -> None:
+    """Change one to three places of a JSON document: another value, none, or a copy of what stands elsewhere."""
+    for _ in range(int(rng.integers(1, 4))):
+        found = places(document)
+        if not found:
+            return
+        container, key = found[int(rng.integers(len(found)))]
+        action = rng.random()
+        if action < 0.15:
+            del container[key]
+        elif action < 0.3:
+            other, name = found[int(rng.integers(len(found)))]
+            container[key] = json.loads(json.dumps(other[name]))
+        else:
+            container[key] = JSON_VALUES[int(rng.integers(len(JSON_VALUES)))]
 
 
-def main(artefact: str, start: str, stop: str, progress: str) -> None:
-    """Open the damaged artefacts of a range, noting each one's number before it."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    original = Path(artefact).read_bytes()
-    answers = 0
-    file = os.open(progress, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for number in range(int(start), int(stop)):
-        os.pwrite(file, f"{number:12}".encode(), 0)
-        answers += use(resealed(original, number))
-    print(json.dumps({"answers": answers, "refused": int(stop) - int(start) - answers}))
+def damaged_checkpoint(original: bytes, number: int) -> bytes:
+    """Damage a safetensors file: its description, its header, its tensors, or any bytes, mostly those in front."""
+    rng = np.random.default_rng([number, len(original)])
+    size = int.from_bytes(original[:8], "little")
+    header, tensors = json.loads(original[8 : 8 + size]), original[8 + size :]
+    match number % 4:
+        case 0:
+            return mutate(original, rng, list(range(0, size, 8)))
+        case 1:
+            edit(header, rng)
+        case 2:
+            tensors = mutate(tensors, rng)[: len(tensors)].ljust(len(tensors), b"\xff")
+        case _:
+            description = json.loads(header["__metadata__"]["kit"])
+            edit(description, rng)
+            header["__metadata__"]["kit"] = json.dumps(description)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + tensors
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def damaged_image(original: bytes, number: int) -> bytes:
+    """Damage an image file; every other PNG gets the checksums that go with the damage."""
+    data = mutate(original, np.random.default_rng([number, len(original)]))
+    if number % 2 == 0 or not data.startswith(PNG_START):
+        return data
+    at, out = len(PNG_START), PNG_START
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        chunk = data[at + 4 : at + 8 + size]
+        out += data[at : at + 4] + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+        at += 12 + size
+    return out

@@ -1,0 +1,73 @@
+"""Good files, for hostile ones to be made from."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.trainer.test_data import write_idx
+from trainer import Checkpoint, Fit, FitConfig, fit, save_checkpoint
+
+from .cases import few_images
+
+IMAGE_FORMATS = "PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"
+MODES = "L", "RGB", "RGBA", "P", "1", "CMYK", "I;16"
+
+
+def unfinished(solver: str) -> Checkpoint:
+    """Interrupt a fit as soon as it lets itself be interrupted."""
+    stops, saved = iter([False, True, True]), list[Fit]()
+    config = FitConfig(solver=solver, epochs=6, batch_size=1, device="cpu")
+    fit(few_images(), config, on_checkpoint=saved.append, stop=lambda: next(stops))
+    assert not saved[-1].finished
+    return saved[-1].checkpoint
+
+
+def draw(folder: Path) -> None:
+    """Save a picture in every format and every mode that the format has."""
+    folder.mkdir()
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8))
+    for kind in IMAGE_FORMATS:
+        for mode in MODES:
+            path = folder / f"{mode.replace(';', '')}.{kind.lower()}"
+            try:
+                (Image.new(mode, (9, 12), 300) if mode == "I;16" else picture.convert(mode)).save(path, kind)
+            except (OSError, ValueError):  # a mode that the format does not have
+                path.unlink(missing_ok=True)
+
+
+def photos(folder: Path, labels: tuple[str, str] = ("day", "night"), each: int = 10) -> None:
+    """Lay out a folder of light and one of dark images."""
+    for label, level in zip(labels, (180, 20), strict=True):
+        (folder / label).mkdir(parents=True)
+        for number in range(each):
+            pixels = np.random.default_rng([level, number]).integers(level, level + 60, (9, 12, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+
+
+@pytest.fixture(scope="session")
+def good(exported: dict[str, Path], checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `given`, what commands may be given, with odd things beside it; and `runs`, three of them."""
+    folder = tmp_path_factory.mktemp("good")
+    given, runs = folder / "given", folder / "runs"
+    few = replace(checkpoint, sample_images=checkpoint.sample_images[:20])
+    for name, content in (("few", few), ("sgd", unfinished("sgd")), ("lbfgs", unfinished("lbfgs"))):
+        save_checkpoint(content, runs / name / "model.safetensors")
+    (runs / "damaged").mkdir()
+    (runs / "damaged" / "model.safetensors").write_bytes((runs / "few" / "model.safetensors").read_bytes()[:2000])
+    given.mkdir()
+    for path in exported.values():
+        shutil.copy(path, given)
+    draw(given / "pictures")
+    photos(given / "photos")
+    write_idx(given / "MNIST" / "raw")
+    (given / "half.onnx").write_bytes(exported["onnx"].read_bytes()[:2000])
+    (given / "none.png").write_bytes(b"no image")
+    for name, target in (("loop", "loop"), ("dangling", "nowhere"), ("zero", "/dev/zero")):
+        (given / name).symlink_to(target)
+    os.mkfifo(given / "pipe")
+    return folder

@@ -17,6 +17,7 @@ import click
 import numpy as np
 import pyarrow.parquet
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 from PIL import Image
 
@@ -124,11 +125,32 @@ def check_dockerfile(text: str) -> None:
     assert words[0][0] == "FROM"
 
 
+def check_bash(text: str) -> None:
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    for line in commands(text.replace("$(", "").replace(")", "")):
+        if "kit" in line:
+            check_options(line[line.index("kit") :])
+
+
+def check_yaml(text: str) -> None:
+    (container,) = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
+    check_options(container["command"][container["command"].index("kit") :])
+
+
+def check_options(words: list[str]) -> None:
+    """The command has these options, and takes their values."""
+    command = kit.main.get_command(click.Context(kit.main), words[1])
+    assert command
+    command.make_context(words[1], list(words[2:]))
+
+
 KINDS: dict[str, Callable[[str], object]] = {
     SHELL: lambda text: list(commands(text)),
     "python": ast.parse,
     "json": check_json,
+    "bash": check_bash,
     "ini": check_ini,
+    "yaml": check_yaml,
     "dockerfile": check_dockerfile,
     "toml": tomllib.loads,
     "text": str,

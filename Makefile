@@ -17,7 +17,7 @@ demo: $(VENV)/installed $(DEVICE)/installed  ## train, export, then classify whe
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.png
 
 test: $(VENV)/installed  ## run the everyday suite
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses 2
 
 test-all: $(VENV)/installed  ## run the whole suite, with what takes longer
 	$(VENV)/bin/python -m pytest -m ""

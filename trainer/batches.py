@@ -18,7 +18,7 @@ from .softmax_regression import Model
 DEVICE_SHARE = 0.8
 WORK_PER_THREAD = 2**22
 BLOCK_BYTES = 2**22
-BLOCKS_PER_WINDOW = 1024
+BLOCKS_PER_WINDOW = 64
 LEAST_BLOCK = 2**16  # bytes that systems read from a mapped file at a time anyway
 KEEP_SHARE = 1 / 8
 

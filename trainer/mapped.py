@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 KEEP_BYTES = 2**27
+REGION = 2**21  # what systems may map for one byte that is read
 
 
 class MappedImages:
     """Images mapped from a file, all of them or some, that can be read like a tensor: uint8 [N, H, W, C].
 
     pixels: the mapped array, [M, H, W, C] or [M, H, W]. rows: int64 [N], which of them; by default all. Whatever is
-    taken is a copy. keep: bytes that may be taken until the file's pages are let go; the system's cache may still hold
-    them for whoever reads them next.
+    taken is a copy. keep: bytes of the file that may be in this process before they are let go; the system's cache may
+    still hold them for whoever reads them next.
     """
 
     dtype = torch.uint8
@@ -60,7 +61,7 @@ class MappedImages:
         """Copy the images at `rows`, int64 [n]: uint8 [n, H, W, C]. out: where to, if not to new memory."""
         rows = rows if self._rows is None else self._rows[rows]
         taken = torch.index_select(self._pixels, 0, rows, out=out)
-        self._taken += taken.nbytes
+        self._taken += REGION * len((rows * self._pixels[0].nbytes // REGION).unique())
         if self._taken > self._keep:
             self._let_go()
         return taken

@@ -25,10 +25,11 @@ from .solvers import SOLVERS, Task
 
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 4096
-STATISTICS_BLOCK = 2**25
+STATISTICS_BLOCK = 2**22
 GOLDEN_COUNT = 16
 GOLDEN_BYTES = 64 * 2**10
 SAMPLE_COUNT = 1024
+SAMPLE_ROWS = 32
 SAMPLE_BYTES = 2**20
 
 
@@ -329,8 +330,8 @@ def training_sample(train: Split, seed: int) -> NDArray[np.uint8]:
     """Draw some training images to carry along: uint8 [S, H, W, C], at most 1 MiB, in the order of the split."""
     count = max(1, min(len(train), SAMPLE_COUNT, SAMPLE_BYTES // train.images[0].numel()))
     drawn = np.random.default_rng(seed).choice(len(train), count, replace=False)
-    sample: NDArray[np.uint8] = train.images[torch.from_numpy(np.sort(drawn))].numpy()
-    return sample
+    rows = torch.from_numpy(np.sort(drawn))
+    return torch.cat([train.images[few] for few in rows.split(SAMPLE_ROWS)]).numpy()
 
 
 def golden_examples(model: Model, split: Split) -> dict[str, Any]:

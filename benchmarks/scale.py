@@ -27,7 +27,7 @@ from .measure import ROOT, Disturbance, aimed, check, fresh, machine, table
 
 MB, GB = 10**6, 10**9
 SIZES = (10**4, 10**5, 10**6, 10**7)
-ENCODED_MOST = 10**6  # making more PNG files takes longer than the rest
+ENCODED_MOST = 10**6
 LIMIT = 64 * 2**20
 EPOCH_IMAGES = 2 * 10**6
 LIMITED_BYTES = 4 * GB
@@ -43,15 +43,17 @@ Found = dict[str, dict[int, dict[str, float]]]
 
 @click.command()
 @click.option("--size", "sizes", type=click.IntRange(1000), multiple=True, default=SIZES, show_default=True)
+@click.option("--encoded-most", type=click.IntRange(1000), default=ENCODED_MOST, show_default=True,
+              help="Images that are made into Parquet, which takes longer than the rest.")  # fmt: skip
 @click.option("--limited-bytes", type=click.IntRange(10**6), default=LIMITED_BYTES, show_default=True,
               help="Of the data set that a process with 1 GB trains on.")  # fmt: skip
 @click.option("--write", "page", type=click.Path(path_type=Path, dir_okay=False), help="A page to put the tables into.")
-def main(sizes: tuple[int, ...], limited_bytes: int, page: Path | None) -> None:
+def main(sizes: tuple[int, ...], encoded_most: int, limited_bytes: int, page: Path | None) -> None:
     """Measure how training and scoring grow with the number of images."""
     disturbance = Disturbance()
     before = machine()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(sizes, Path(folder))
+        found = measure(sizes, encoded_most, Path(folder))
         limited = limited_table(limited_bytes, Path(folder))
         exchange = all_reduce(Path(folder))
     parts = [before, growth_table(found), limited, arithmetic(found, exchange), str(disturbance)]
@@ -64,7 +66,7 @@ def main(sizes: tuple[int, ...], limited_bytes: int, page: Path | None) -> None:
         put(page, "\n\n".join(parts))
 
 
-def measure(sizes: Sequence[int], folder: Path) -> Found:
+def measure(sizes: Sequence[int], encoded_most: int, folder: Path) -> Found:
     """Measure every way at every size: images a second, and the peak of the largest process in bytes."""
     found: Found = {}
     for size in sizes:
@@ -76,7 +78,7 @@ def measure(sizes: Sequence[int], folder: Path) -> Found:
         found.setdefault("training from the mapped cache", {})[size] = fresh(
             from_file, folder=str(place), epochs=epochs, limit=LIMIT
         )
-        if size <= ENCODED_MOST:
+        if size <= encoded_most:
             fresh(encode, folder=str(place))
             parquet = fresh(from_parquet, folder=str(place), epochs=epochs, limit=LIMIT)
             found.setdefault("decoding Parquet, the first time", {})[size] = parquet["decoding"]

@@ -3,7 +3,7 @@ VENV := .venv
 DEVICE := .venv-device
 PACKAGES := $(wildcard export/*.py export/*/*.py runtime/*.py trainer/*.py)
 
-.PHONY: help demo test test-all test-hostile check docs
+.PHONY: help demo test test-all test-hostile check docs bench bench-quick
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,12 @@ check: $(VENV)/installed  ## lint, and check the types
 docs: $(VENV)/installed  ## build the documentation into docs/_build/html
 	$(VENV)/bin/kit train --data digits --batch-size 32 --out docs/_build/digits
 	$(VENV)/bin/python -m sphinx -n -W --keep-going docs docs/_build/html
+
+bench: $(VENV)/installed  ## measure against peers, into docs/benchmarks.md; 20 minutes; KIT_DATA_DIR says where Fashion-MNIST lies
+	$(VENV)/bin/python -m benchmarks.report --write docs/benchmarks.md
+
+bench-quick: $(VENV)/installed  ## the same roughly, in a minute; on scikit-learn's digits where there is no Fashion-MNIST
+	$(VENV)/bin/python -m benchmarks.report --quick
 
 $(VENV)/installed: pyproject.toml
 	@echo "Making $(VENV): torch and the rest, some 6 GB and a few minutes, once."

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trainer import Dataset, Fit, FitConfig, Split, fit
 
 from .measure import aimed, check, fresh, table
+from .memory import memory
 
 GB = 10**9
 SIDE, CLASSES = 28, 10
@@ -130,15 +131,6 @@ def fill(images: NDArray[np.uint8], targets: NDArray[np.int64], *, seed: int) ->
         block = images[start : start + BLOCK]
         block[:] = generator.integers(0, NOISE, block.shape, np.uint8)
         block += patterns[targets[start : start + BLOCK]]
-
-
-def memory(field: str) -> int:
-    """Bytes of this process's memory, by the kernel's name; VmHWM is the peak of what is resident.
-
-    Not from getrusage, whose ru_maxrss starts at the peak of the process that started this one.
-    """
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 class Peak:

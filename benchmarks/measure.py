@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ import click
 ROOT = Path(__file__).parents[1]
 FASHION_FILE = Path("FashionMNIST", "raw", "train-images-idx3-ubyte")
 PROC_STAT = Path("/proc/stat")
+PACKAGES = ("torch", "numpy", "scikit-learn")
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 CALL = (
     "import importlib, json, sys\n"
     "module, name, settings = sys.argv[1:]\n"
@@ -24,12 +27,13 @@ CALL = (
 )
 
 Seconds = dict[str, list[float]]
+Found = dict[str, dict[str, Any]]  # figures by contender, ours first
 
 
-def machine() -> str:
+def machine(packages: Sequence[str] = PACKAGES) -> str:
     """Say in a line what the figures were taken on, and how busy it was."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "numpy", "scikit-learn"))
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
     return (
@@ -109,10 +113,30 @@ def aimed(value: float, limit: float, *, least: bool = False) -> str:
     return f"{'≥' if least else '≤'} {limit:.4g}: {'met' if met else 'MISSED'}"
 
 
+def multiples(found: Found, key: str) -> dict[str, float]:
+    """A cost of each contender as a multiple of the first's, which is ours; those without that cost are left out."""
+    ours = next(iter(found.values()))[key]
+    return {name: figures[key] / ours for name, figures in found.items() if key in figures}
+
+
+def multiple(ratio: float) -> str:
+    """Write a ratio with three digits, or none beyond."""
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio < 10 else f"{ratio:.1f}"
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Lay out a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def put(page: Path, text: str) -> None:
+    """Put text between the marks of a page."""
+    before = page.read_text(encoding="utf-8")
+    found = re.fullmatch(rf"(.*{BEGIN}\n).*(\n{END}.*)", before, re.DOTALL)
+    if not found:
+        raise click.ClickException(f"{page}: expected {BEGIN} and {END}, found a page without: put them in")
+    page.write_text(f"{found[1]}\n{text}\n{found[2]}", encoding="utf-8")
 
 
 def check(holds: bool, expected: str, found: object) -> None:

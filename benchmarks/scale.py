@@ -9,7 +9,6 @@ import io
 import json
 import math
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -22,8 +21,9 @@ from statistics import median
 import click
 import numpy as np
 
-from .growth import BLOCK, CLASSES, SIDE, figures, memory, write
-from .measure import ROOT, Disturbance, aimed, check, fresh, machine, table
+from .growth import BLOCK, CLASSES, SIDE, figures, write
+from .measure import ROOT, Disturbance, aimed, check, fresh, machine, put, table
+from .memory import memory
 
 MB, GB = 10**6, 10**9
 SIZES = (10**4, 10**5, 10**6, 10**7)
@@ -33,7 +33,6 @@ EPOCH_IMAGES = 2 * 10**6
 LIMITED_BYTES = 4 * GB
 ROW_GROUP = 1000
 STEPS = 2000
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 NODE = {"cores": 16, "disk": 1e9, "network": 1.25e9}
 HORIZONS = (10**8, 10**10)
 EPOCHS = 10
@@ -288,15 +287,6 @@ def draw(found: Found, path: Path) -> None:
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
         figure.savefig(path, metadata={"Date": None})
-
-
-def put(page: Path, text: str) -> None:
-    """Put text between the marks of a page."""
-    before = page.read_text(encoding="utf-8")
-    found = re.fullmatch(rf"(.*{BEGIN}\n).*(\n{END}.*)", before, re.DOTALL)
-    if not found:
-        raise click.ClickException(f"{page}: expected {BEGIN} and {END}, found a page without: put them in")
-    page.write_text(f"{found[1]}\n{text}\n{found[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import datasets, transforms
@@ -25,6 +28,23 @@ def images(data_dir: Path, *, train: bool) -> Images:
     """Open half of Fashion-MNIST."""
     half: Images = datasets.FashionMNIST(data_dir, train=train, transform=transforms.ToTensor(), download=False)
     return half
+
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Images at hand, each turned into a tensor when it is asked for, as torchvision's data sets do it.
+
+    pixels: uint8 [N, H, W]. targets: int64 [N].
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> None:
+        self._pixels, self._targets = pixels, targets
+        self._transform = transforms.ToTensor()
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        return self._transform(Image.fromarray(self._pixels[row])), int(self._targets[row])
 
 
 def batches(half: Images, *, shuffle: bool) -> DataLoader[tuple[Tensor, int]]:
@@ -58,15 +78,22 @@ def accuracy(model: nn.Module, test: Iterable[tuple[Tensor, Tensor]]) -> float:
 
 def run(data_dir: Path, epochs: int = EPOCHS, seed: int = 0) -> float:
     """Train, with the test accuracy after each epoch; return the last."""
+    return fit(images(data_dir, train=True), images(data_dir, train=False), epochs=epochs, seed=seed)[1]
+
+
+def fit(
+    train: Images, test: Images, *, features: int = 784, epochs: int = EPOCHS, seed: int = 0
+) -> tuple[nn.Module, float]:
+    """Train, with the test accuracy after each epoch; return the model and the last."""
     torch.manual_seed(seed)
-    train, test = (batches(images(data_dir, train=half), shuffle=half) for half in (True, False))
-    model = network()
+    training, testing = batches(train, shuffle=True), batches(test, shuffle=False)
+    model = network(features)
     optimiser = torch.optim.SGD(model.parameters(), lr=LR)
     share = 0.0
     for _ in range(epochs):
-        train_epoch(model, train, optimiser)
-        share = accuracy(model, test)
-    return share
+        train_epoch(model, training, optimiser)
+        share = accuracy(model, testing)
+    return model, share
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""The benchmarks whose figures we publish: one table a question, ratios first, next to what others would take.
+
+    python -m benchmarks.report --data-dir DIR --write docs/benchmarks.md
+
+Every figure is a cost, and what is timed is checked first. `--quick` takes a minute, on few images and in one round.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from . import damage, report_classify, report_export, report_train
+from .bars import draw
+from .measure import FASHION_FILE, Disturbance, fashion, fashion_dir, machine, put
+from .subject import prepare
+
+PACKAGES = ("torch", "numpy", "scikit-learn", "onnxruntime", "onnx", "skl2onnx")
+MOST_PICTURE = 100_000
+QUESTIONS = {
+    "train": "Training to the end, with default settings",
+    "export": "Exporting to ONNX",
+    "classify": "Classifying",
+}
+Part = tuple[str, dict[str, dict[str, float]], str]
+
+
+@click.command()
+@fashion
+@click.option("--quick", is_flag=True, help="One round on 10,000 images, or on digits where there is no Fashion-MNIST.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--iterations", type=click.IntRange(1), default=report_train.SAGA_ITERATIONS, show_default=True,
+              help="That saga may take at most.")  # fmt: skip
+@click.option("--write", "page", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="A page to put the tables into, with pictures beside it.")  # fmt: skip
+def main(data_dir: Path | None, quick: bool, rounds: int, iterations: int, page: Path | None) -> None:
+    """Compare training, exporting and classifying with what others would take."""
+    if quick and page:
+        raise click.UsageError("--quick is not for --write: its figures are too rough to publish")
+    folder = None if quick and not (data_dir and (data_dir / FASHION_FILE).exists()) else fashion_dir(data_dir)
+    data = "fashion-mnist" if folder else "digits"
+    disturbance = Disturbance()
+    texts = [machine(PACKAGES)]
+    click.echo(texts[0])
+    with tempfile.TemporaryDirectory() as place:
+        about = prepare(Path(place), data, folder, few=quick)
+        texts.append(f"{about}. Rounds: {1 if quick else rounds}.")
+        click.echo(f"\n{texts[1]}")
+        for name, ratios, text in measure(Path(place), quick=quick, rounds=rounds, iterations=iterations):
+            title = f"## {QUESTIONS[name]}"
+            click.echo(f"\n{title}\n\n{text}")
+            picture = picture_of(page, name, ratios) if page else ""
+            texts.append(f"{title}\n\n{picture}{text}")
+    texts.append(str(disturbance))
+    click.echo(f"\n{disturbance}")
+    if page:
+        put(page, "\n\n".join(texts))
+
+
+def measure(folder: Path, *, quick: bool, rounds: int, iterations: int) -> Iterator[Part]:
+    """Yield, question by question, its name, the ratios, and the tables."""
+    rounds = 1 if quick else rounds
+    trained = report_train.measure(folder, rounds=rounds, iterations=min(iterations, 10) if quick else iterations)
+    yield "train", report_train.ratios(trained), report_train.layout(trained)
+    exported = report_export.measure(folder, rounds=rounds)
+    caught = damage.layout(damage.measure(folder))
+    yield "export", report_export.ratios(exported), f"{report_export.layout(exported)}\n\n{caught}"
+    classified = report_classify.measure(folder, rounds=rounds, seconds=0.2 if quick else 1.5)
+    yield "classify", report_classify.ratios(classified), report_classify.layout(classified)
+
+
+def picture_of(page: Path, name: str, ratios: dict[str, dict[str, float]]) -> str:
+    """Draw beside the page; return the line that shows it."""
+    path = page.with_name(f"{page.stem}-{name}.svg")
+    draw(ratios, path)
+    size = path.stat().st_size
+    if size > MOST_PICTURE:
+        raise click.ClickException(f"{path}: expected at most {MOST_PICTURE:,} bytes, found {size:,}: draw less")
+    return f"![{QUESTIONS[name]}: multiples of ours]({path.name})\n\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Classifying with one trained model, by what might be deployed; each contender is a process of its own."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from .measure import Found, check, fresh, multiple, multiples, process, table
+
+CONTENDERS = {  # by opener: what it is, and what has to be installed for it
+    "ours": ("ours: runtime.load(file).classify", "softmax-kit"),
+    "bare": ("a bare onnxruntime session, our file", "onnxruntime"),
+    "skl2onnx": ("onnxruntime, skl2onnx's file", "onnxruntime"),
+    "eager": ("torch, eager", "torch"),
+    "torchscript": ("torch, TorchScript", "torch"),
+    "scikit_learn": ("scikit-learn", "scikit-learn"),
+}
+TOLERANCE = 1e-4
+BATCH = 1024
+MICRO = 1e6
+
+Figures = dict[str, Any]
+Clocked = Callable[[Any], object]
+
+
+def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
+    """Answer with each contender, in turns. seconds: about how long a contender is timed in a round, each way."""
+    from .installed import size
+
+    runs: dict[str, list[Figures]] = {name: [] for name in CONTENDERS}
+    for _ in range(rounds):
+        for name, of in runs.items():
+            of.append(fresh(timed, name=name, folder=str(folder), seconds=seconds) | cold(name, folder))
+    sizes = {package: size([package]) for package in {package for _, package in CONTENDERS.values()}}
+    return {
+        CONTENDERS[name][0]: {key: median(one[key] for one in of) for key in of[0]}
+        | {"installed": sizes[CONTENDERS[name][1]]}
+        for name, of in runs.items()
+    }
+
+
+def cold(name: str, folder: Path) -> Figures:
+    """Start a process that answers once: its seconds to the end, and its peak of memory."""
+    import numpy as np
+
+    started = time.perf_counter()
+    answer, peak = map(int, process("-m", "benchmarks.openers", name, folder).split())
+    seconds = time.perf_counter() - started
+    expected = int(np.load(folder / "expected.npy", mmap_mode="r")[0].argmax())
+    check(answer == expected, f"{name}: the index {expected}", answer)
+    return {"cold": seconds, "peak": peak}
+
+
+def timed(name: str, folder: str, seconds: float) -> Figures:
+    """Time single arrays, single PNG files and batches, after their answers are checked; for a fresh process."""
+    from .openers import opened
+
+    one, many = opened(name, folder)
+    import numpy as np
+
+    images, expected = np.load(f"{folder}/test-images.npy"), np.load(f"{folder}/expected.npy")
+    from_file = file_reader(name, one)
+    files = sorted(map(str, Path(folder, "png").iterdir()))
+    some = list(images[: len(files)])
+    wanted = right(name, many(images), expected)[: len(files)].tolist()
+    for what, found in (("arrays", list(map(one, some))), ("PNG files", list(map(from_file, files)))):
+        check(found == wanted, f"{name}: of {what} the labels of the batch", found)
+    arrays, pictures = latencies(one, some, seconds), latencies(from_file, files, seconds)
+    blocks = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    taken = latencies(lambda _: [many(block) for block in blocks], [None], seconds)
+    return {
+        "p50": median(arrays),
+        "p99": percentile99(arrays),
+        "png_p50": median(pictures),
+        "png_p99": percentile99(pictures),
+        "batch": median(taken) / len(images),
+    }
+
+
+def file_reader(name: str, one: Callable[[Any], int]) -> Callable[[Any], int]:
+    """Answer for a PNG file: our runtime reads it itself, for the others Pillow does."""
+    if name == "ours":
+        return one
+    import numpy as np
+    from PIL import Image
+
+    def read(path: str) -> int:
+        with Image.open(path) as image:
+            return one(np.asarray(image)[..., None])
+
+    return read
+
+
+def right(name: str, probabilities: Any, expected: Any) -> Any:
+    """Check probabilities [N, K] against the trained model's; return the indices of the labels [N]."""
+    import numpy as np
+
+    off = float(np.abs(probabilities - expected).max())
+    check(off <= TOLERANCE, f"{name}: probabilities within {TOLERANCE:g} of the trained model's", off)
+    return probabilities.argmax(axis=1)
+
+
+def latencies(call: Clocked, items: list[Any], seconds: float) -> list[float]:
+    """Seconds of each call, for items in turns; a fifth of the time is warm-up, and at least one turn is timed."""
+    clock = time.perf_counter
+    end = clock() + seconds / 5
+    while clock() < end:
+        call(items[0])
+    taken: list[float] = []
+    end = clock() + seconds
+    while not taken or clock() < end:
+        for item in items:
+            started = clock()
+            call(item)
+            taken.append(clock() - started)
+    return taken
+
+
+def percentile99(values: list[float]) -> float:
+    """The value that a hundredth of them exceeds."""
+    return quantiles(values, n=100)[98] if len(values) > 1 else values[0]
+
+
+def ratios(found: Found) -> dict[str, dict[str, float]]:
+    """By what is compared and by peer: the peer's cost as a multiple of ours."""
+    return {
+        "one array, p50": multiples(found, "p50"),
+        "one array, p99": multiples(found, "p99"),
+        "one PNG file, p50": multiples(found, "png_p50"),
+        "one PNG file, p99": multiples(found, "png_p99"),
+        f"an image in a batch of {BATCH:,}": multiples(found, "batch"),
+        "cold start to one answer": multiples(found, "cold"),
+        "peak memory of that": multiples(found, "peak"),
+        "installed size": multiples(found, "installed"),
+    }
+
+
+def layout(found: Found) -> str:
+    """Lay out two tables: the ratios, and what they come from."""
+    shares = ratios(found)
+    multiples_of_ours = table(
+        ("contender; ÷ ours", *shares),
+        [(name, *(multiple(share[name]) for share in shares.values())) for name in found],
+    )
+    head = (
+        "contender", "array p50, µs", "p99, µs", "PNG p50, µs", "p99, µs", "images/s in batches",
+        "cold start, s", "peak memory, MB", "installed, MB",
+    )  # fmt: skip
+    rows = [
+        (
+            name,
+            *(f"{one[key] * MICRO:.1f}" for key in ("p50", "p99", "png_p50", "png_p99")),
+            f"{1 / one['batch']:,.0f}",
+            f"{one['cold']:.3f}",
+            f"{one['peak'] / 1e6:,.1f}",
+            f"{one['installed'] / 1e6:,.0f}",
+        )
+        for name, one in found.items()
+    ]
+    return f"{multiples_of_ours}\n\n{table(head, rows)}"

@@ -1,0 +1,171 @@
+"""Exporting one trained model to ONNX: what it costs, what the file weighs, who can load it, and who notices damage."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .measure import Found, check, fresh, multiple, multiples, table
+from .memory import memory
+
+OURS = "ours: export(checkpoint, 'onnx')"
+TORCH = "torch.onnx.export"
+SKL2ONNX = "skl2onnx.to_onnx"
+TOLERANCE = 1e-4
+TORCH_EXAMPLES = 2  # from one alone torch makes a file for one image, whatever dynamic_shapes says
+
+Figures = dict[str, Any]
+
+
+def measure(folder: Path, *, rounds: int) -> Found:
+    """Export with each contender, in turns, each in a fresh process; check what the last files answer."""
+    contenders: dict[str, Callable[..., Figures]] = {OURS: ours, TORCH: torch_onnx, SKL2ONNX: skl2onnx}
+    runs: Found = {name: {} for name in contenders}
+    for _ in range(rounds):
+        for name, write in contenders.items():
+            started = time.perf_counter()
+            figures = fresh(write, folder=str(folder))
+            figures["wall"] = time.perf_counter() - started
+            for key, value in figures.items():
+                runs[name].setdefault(key, []).append(value)
+    found: Found = {name: {key: median(values) for key, values in of.items()} for name, of in runs.items()}
+    for name, write in contenders.items():
+        found[name] |= about(folder / write.__name__)
+        check_answers(name, folder / write.__name__ / "model.onnx", folder)
+    return found
+
+
+def ours(folder: str) -> Figures:
+    """Export our checkpoint, which is checked as it always is."""
+    from export import export
+    from trainer import load_checkpoint
+
+    checkpoint = load_checkpoint(Path(folder, "model.safetensors"))
+    return timed(lambda path: export(checkpoint, "onnx", path), Path(folder, "ours"))
+
+
+def torch_onnx(folder: str) -> Figures:
+    """Export the module of torch, for any number of images; the rest as it comes."""
+    from .openers import network
+    from .subject import arrays
+
+    model, images = network(folder), arrays(folder, "test")[0][:TORCH_EXAMPLES]
+    return timed(lambda path: through_torch(model, images, path), Path(folder, "torch_onnx"))
+
+
+def through_torch(model: Any, images: Any, path: Path) -> None:
+    """Call torch's exporter, without what it prints."""
+    import contextlib
+    import io
+
+    import torch
+
+    batch = {0: torch.export.Dim("N")}
+    with contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(model, (torch.from_numpy(images).float(),), path, dynamic_shapes=(batch,))
+
+
+def skl2onnx(folder: str) -> Figures:
+    """Export scikit-learn's classifier."""
+    import joblib
+
+    model = joblib.load(f"{folder}/sklearn.joblib")
+    return timed(lambda path: through_skl2onnx(model, path), Path(folder, "skl2onnx"))
+
+
+def through_skl2onnx(model: Any, path: Path) -> None:
+    """Call skl2onnx, with an array of probabilities in place of its list of dictionaries; the rest as it comes."""
+    import numpy as np
+    from skl2onnx import to_onnx
+
+    row = np.zeros((1, model.n_features_in_), np.float32)
+    path.write_bytes(to_onnx(model, row, options={"zipmap": False}).SerializeToString())
+
+
+def timed(write: Callable[[Path], object], folder: Path) -> Figures:
+    """Write model.onnx into a folder; the seconds of that alone, and the peak of memory."""
+    folder.mkdir(exist_ok=True)
+    started = time.perf_counter()
+    write(folder / "model.onnx")
+    return {"seconds": time.perf_counter() - started, "peak": memory("VmHWM")}
+
+
+def about(folder: Path) -> Figures:
+    """Weigh the file, with what lies beside it, and tell the oldest onnxruntime that loads it."""
+    import onnx
+
+    model = onnx.load(folder / "model.onnx")
+    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    files = list(folder.glob("model.onnx*"))
+    return {
+        "size": sum(path.stat().st_size for path in files),
+        "files": len(files),
+        "opset": opset,
+        "ir": model.ir_version,
+        "oldest": oldest(opset, model.ir_version),
+    }
+
+
+def oldest(opset: int, ir: int) -> str:
+    """Name the oldest onnxruntime that loads files of these versions, out of those in `export/compatibility.py`."""
+    from export.compatibility import RELEASES
+
+    fits = [version for version, release in RELEASES.items() if opset <= release.opset and ir <= release.ir]
+    return "{}.{}".format(*min(fits)) if fits else f"none up to {'{}.{}'.format(*max(RELEASES))}"
+
+
+def check_answers(name: str, path: Path, folder: Path) -> None:
+    """Compare what a file answers for all test images with the trained model in double precision."""
+    import numpy as np
+
+    from .subject import arrays
+
+    images, _ = arrays(folder, "test")
+    off = float(np.abs(answer(path, images) - np.load(folder / "expected.npy")).max())
+    check(off <= TOLERANCE, f"{name}: probabilities within {TOLERANCE:g} of the trained model's", off)
+
+
+def answer(path: Path, images: Any) -> Any:
+    """Let onnxruntime answer for images, in the form that the file takes."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (node,) = session.get_inputs()
+    if "float" in node.type:
+        images = images.astype("float32")
+    if len(node.shape) == 2:
+        images = images.reshape(len(images), -1)
+    return session.run([session.get_outputs()[-1].name], {node.name: images})[0]
+
+
+def ratios(found: Found) -> dict[str, dict[str, float]]:
+    """By what is compared and by peer: the peer's cost as a multiple of ours."""
+    return {
+        "time, the whole process": multiples(found, "wall"),
+        "time, exporting alone": multiples(found, "seconds"),
+        "peak memory": multiples(found, "peak"),
+        "size": multiples(found, "size"),
+    }
+
+
+def layout(found: Found) -> str:
+    """Lay out the table."""
+    shares = ratios(found).values()
+    head = (
+        "contender", "time ÷ ours", "of exporting alone", "memory ÷ ours", "size ÷ ours", "whole process, s",
+        "exporting alone, s", "peak memory, MB", "bytes", "files", "opset", "IR version", "oldest onnxruntime",
+    )  # fmt: skip
+    rows = [
+        (
+            name,
+            *(multiple(share[name]) for share in shares),
+            f"{one['wall']:.2f}",
+            f"{one['seconds']:.3f}",
+            f"{one['peak'] / 1e6:,.0f}",
+            f"{one['size']:,}",
+            *(one[key] for key in ("files", "opset", "ir", "oldest")),
+        )
+        for name, one in found.items()
+    ]
+    return table(head, rows)

@@ -4,6 +4,7 @@ DEVICE := .venv-device
 PACKAGES := $(wildcard export/*.py export/*/*.py runtime/*.py trainer/*.py)
 
 .PHONY: help demo test test-all test-hostile check docs
+.PHONY: coverage mutation dist
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +34,22 @@ check: $(VENV)/installed  ## lint, and check the types
 docs: $(VENV)/installed  ## build the documentation into docs/_build/html
 	$(VENV)/bin/kit train --data digits --batch-size 32 --out docs/_build/digits
 	$(VENV)/bin/python -m sphinx -n -W --keep-going docs docs/_build/html
+
+coverage: $(VENV)/installed  ## run the everyday suite and list what it does not reach; below 95 % is an error
+	$(VENV)/bin/python -m coverage erase
+	$(VENV)/bin/python -m coverage run -m pytest
+	$(VENV)/bin/python -m coverage combine --quiet
+	$(VENV)/bin/python -m coverage report
+
+mutation: $(VENV)/installed  ## change the maths, the parity gate and the artefact's parser; list what no test notices
+	rm -rf mutants
+	$(VENV)/bin/mutmut run
+	$(VENV)/bin/python -m tests.mutation
+
+dist: $(VENV)/installed  ## build the sdist and the wheel into dist/, and check them
+	rm -rf dist
+	$(VENV)/bin/python -m build --no-isolation
+	$(VENV)/bin/python -m twine check --strict dist/*
 
 $(VENV)/installed: pyproject.toml
 	@echo "Making $(VENV): torch and the rest, some 6 GB and a few minutes, once."

@@ -1,16 +1,22 @@
 """What came of `mutmut run`: a score for each module, and the changes that no test noticed, as docs/mutation.md has it.
 
-`python -m tests.mutation` reads the folder `mutants/`.
+`python -m tests.mutation`, where the folder `mutants/` is.
 """
 
 import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 MUTANTS = Path("mutants")
-STATUSES = {0: "survived", 33: "not reached", None: "not run"}  # mutmut's exit codes; any other is of a failed test
+STATUSES = {
+    0: "survived",
+    1: "killed",
+    3: "killed",
+    5: "not reached",
+    33: "not reached",
+}  # by pytest's, mutmut's status
+COLUMNS = ("killed", "stopped", "survived", "not reached")  # stopped: killed by a signal, or at its limit of time
 
 
 def results(folder: Path) -> dict[str, dict[str, str]]:
@@ -20,32 +26,36 @@ def results(folder: Path) -> dict[str, dict[str, str]]:
         codes: dict[str, int | None] = json.loads(path.read_text())["exit_code_by_key"]
         if codes:
             module = path.relative_to(folder).with_suffix("").as_posix()
-            found[module] = {name: STATUSES.get(code, "killed") for name, code in codes.items()}
+            assert None not in codes.values(), f"{module}: expected every mutant to have been run"
+            found[module] = {name: STATUSES.get(code or 0, "stopped") for name, code in codes.items()}
     return found
 
 
 def table(found: dict[str, dict[str, str]]) -> str:
-    """The score of each module and of all, in Markdown."""
-    lines = ["| module | mutants | killed | survived | not reached | score |", "| --- | --- | --- | --- | --- | --- |"]
+    """The score of each module and of all, in Markdown: what is not noticed or not reached counts against it."""
+    lines = [f"| module | mutants | {' | '.join(COLUMNS)} | score |", "| --- " * (len(COLUMNS) + 3) + "|"]
     everything = {name: status for statuses in found.values() for name, status in statuses.items()}
     for module, statuses in [*found.items(), ("all", everything)]:
         counts = Counter(statuses.values())
-        row = module, len(statuses), counts["killed"], counts["survived"], counts["not reached"]
-        lines.append(f"| {' | '.join(map(str, row))} | {counts['killed'] / len(statuses):.1%} |")
+        row = [module, len(statuses), *(counts[column] for column in COLUMNS)]
+        score = (counts["killed"] + counts["stopped"]) / len(statuses)
+        lines.append(f"| {' | '.join(map(str, row))} | {score:.1%} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Print the table and the survivors."""
+    """Print what was not noticed, and the table."""
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
     found = results(MUTANTS)
     if not found:
-        sys.exit("expected mutants/, found none: run `mutmut run` first")
-    for name, status in (item for statuses in found.values() for item in statuses.items()):
-        if status != "killed":
-            command = [sys.executable, "-m", "mutmut", "show", name]
-            shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            changed = [line for line in shown.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-            print(f"{status}: {name}", *changed, sep="\n")
+        sys.exit("expected mutants/ of `mutmut run`, found none: run it first")
+    for module, statuses in found.items():
+        for name, status in statuses.items():
+            if status != "killed":
+                lines = get_diff_for_mutant(name, path=module).splitlines()
+                changed = [line for line in lines if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}]
+                print(f"{status}: {name}", *changed, sep="\n")
     print(table(found))
 
 

@@ -290,6 +290,8 @@ def test_the_text_of_what_is_no_json_is_cut() -> None:
         from_props(metadata().to_props() | {"kit.labels": "x" * 41})
     with pytest.raises(ArtefactError, match=r"^kit.json: expected an object, found 'a': export the artefact again$"):
         from_text('"a"')
+    with pytest.raises(ArtefactError, match=r"^kit.json: expected JSON, found '{': export it again$"):
+        from_text("{")
 
 
 PLACE = b"kit-seal-sha256:" + 64 * b"0"

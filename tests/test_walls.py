@@ -97,6 +97,7 @@ def test_each_part_imports_only_what_the_design_allows() -> None:
             "runtime.parquet",
             "pyarrow",
             "runtime.errors",
+            "runtime.processes",
             "runtime.text",
         },
         "export": {"runtime", "trainer", "onnx", "torch", "numpy", "flatbuffers"},

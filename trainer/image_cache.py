@@ -1,5 +1,6 @@
 """Decoded images, kept in a cache so that a folder of files or a Parquet data set is decoded once."""
 
+import errno
 import json
 import os
 import sys
@@ -151,11 +152,13 @@ def _read_cache(entry: Path, count: int, contract: ImageContract) -> CachedImage
     """Open a cache entry; None where it is missing or damaged."""
     try:
         note = json.loads(entry.with_suffix(".json").read_bytes())
-        images = np.lib.format.open_memmap(entry.with_suffix(".npy"), mode="r")
+        images = _mapped(entry.with_suffix(".npy"))
         unreadable = note["unreadable"]
         whole = images.dtype == np.uint8 and images.shape == (count - len(unreadable), *contract.shape)
         if whole and note["crc32"] == _seal(_checksum(entry.with_suffix(".npy"), images.nbytes), unreadable):
             return CachedImages(images, unreadable)
+    except DataError:
+        raise
     except Exception:  # damage can lead the readers to raise anything
         return None
     return None
@@ -182,7 +185,20 @@ def _fill_cache(entry: Path, source: Source, contract: ImageContract, progress: 
         raise
     except TrainerError as error:
         raise DataError(f"{error}, by setting KIT_CACHE_DIR") from None
-    return CachedImages(np.lib.format.open_memmap(path, mode="r"), unreadable)
+    return CachedImages(_mapped(path), unreadable)
+
+
+def _mapped(path: Path) -> Pixels:
+    """Map a .npy file. Raises DataError where this process may not have so many addresses."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise DataError(
+            f"{path}: expected to map {path.stat().st_size:,} bytes, found: {error.strerror}: raise `ulimit -v`, which "
+            "counts what is mapped from a file, and limit memory with `ulimit -d` or --memory-limit"
+        ) from None
 
 
 def _write_images(

@@ -218,7 +218,7 @@ def test_a_provenance_without_a_seed(settings: Any, model: Path, digits: Dataset
         (
             "onnx",
             "no-such-data",
-            "expected one of fashion-mnist, mnist, kmnist, cifar10, digits, or a folder of images",
+            "expected one of fashion-mnist, mnist, kmnist, cifar10, digits, a folder of images or Parquet",
         ),
         ("onnx", "folder", "folder"),
         ("onnx", "cifar10", "cifar10: expected the files"),

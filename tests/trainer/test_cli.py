@@ -23,7 +23,7 @@ from trainer import load_checkpoint
 RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "report.json"}
 PICTURES = {"confusion.png", "curves.png", "mistakes.png", "weights.png"}
 SHORT = ["--data", "digits", "--no-report"]
-DATA_SETS = "fashion-mnist, mnist, kmnist, cifar10, digits, or a folder of images"
+DATA_SETS = "fashion-mnist, mnist, kmnist, cifar10, digits, a folder of images or Parquet"
 
 
 def names(folder: Path) -> set[str]:

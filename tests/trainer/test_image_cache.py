@@ -290,3 +290,24 @@ def test_more_than_one_in_a_hundred_are_an_error(tmp_path: Path, cache: Path, co
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         cached_images(Files(tmp_path / "images", names), CONTRACT, cache_dir=cache)
     assert list(cache.iterdir()) == []
+
+
+def test_a_process_that_may_not_map_the_cache(root: Path, cache: Path) -> None:
+    """Of 100 MB, with addresses for 95 more; the second time it is in the cache."""
+    code = """
+import resource
+from pathlib import Path
+import psutil
+import torch
+from PIL import Image
+from runtime.image import ImageContract
+from trainer.image_cache import Files, cached_images
+most = psutil.Process().memory_info().vms + 95 * 10**6
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+names = [f"{number:03}.bmp" for number in range(12)]
+cached_images(Files(Path(sys.argv[1]), names), ImageContract(height=2000, width=1400, color="RGB"),
+              cache_dir=Path(sys.argv[2]))
+"""
+    for _ in ("decoded", "cached"):
+        last = run_python(code, root, cache).stderr.splitlines()[-1]
+        assert "expected to map 100,800,128 bytes, found: Cannot allocate memory: raise `ulimit -v`" in last

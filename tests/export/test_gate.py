@@ -83,7 +83,7 @@ def test_an_artefacts_numbers_in_double_precision() -> None:
 
 def test_probes_are_the_given_images_the_extremes_and_noise() -> None:
     golden, sample = pixels(2), pixels(3, seed=1)
-    found = probes(IMAGE, golden, sample, random=100)
+    found = probes(IMAGE, golden, sample, random=1000)
     assert found.images.dtype == np.uint8
     np.testing.assert_array_equal(found.images[:2], golden)
     np.testing.assert_array_equal(found.images[2:5], sample)
@@ -91,15 +91,15 @@ def test_probes_are_the_given_images_the_extremes_and_noise() -> None:
     assert found.names == [
         *("golden example 0", "golden example 1", "training image 0", "training image 1", "training image 2"),
         *("the all-black image", "the all-white image"),
-        *(f"random image {i}" for i in range(100)),
+        *(f"random image {i}" for i in range(1000)),
     ]
     black, white, noise = found.images[5:6], found.images[6:7], found.images[7:]
     assert black.shape == white.shape == (1, 2, 3, 3)
     assert not black.any()
     assert (white == 255).all()
-    assert noise.shape == (100, 2, 3, 3)
-    assert len(np.unique(noise)) == 256, "all values are among 1,800"
-    np.testing.assert_array_equal(probes(IMAGE, golden, sample, random=100).images, found.images)
+    assert noise.shape == (1000, 2, 3, 3)
+    assert len(np.unique(noise)) == 256, "all values are among 18,000"
+    np.testing.assert_array_equal(probes(IMAGE, golden, sample, random=1000).images, found.images)
 
 
 def test_probes_without_training_images() -> None:

@@ -3,7 +3,8 @@ VENV := .venv
 DEVICE := .venv-device
 PACKAGES := $(wildcard export/*.py export/*/*.py runtime/*.py trainer/*.py)
 
-.PHONY: help demo test test-all test-hostile check docs bench bench-quick
+.PHONY: help demo test test-all test-hostile check docs
+.PHONY: coverage mutation dist bench bench-quick
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +40,22 @@ bench: $(VENV)/installed  ## measure against peers, into docs/benchmarks.md; 20 
 
 bench-quick: $(VENV)/installed  ## the same roughly, in a minute; on scikit-learn's digits where there is no Fashion-MNIST
 	$(VENV)/bin/python -m benchmarks.report --quick
+
+coverage: $(VENV)/installed  ## run the everyday suite and list what it does not reach; below 95 % is an error
+	$(VENV)/bin/python -m coverage erase
+	$(VENV)/bin/python -m coverage run -m pytest
+	$(VENV)/bin/python -m coverage combine --quiet
+	$(VENV)/bin/python -m coverage report
+
+mutation: $(VENV)/installed  ## change the maths, the parity gate and the artefact's parser; list what no test notices
+	rm -rf mutants
+	$(VENV)/bin/mutmut run
+	$(VENV)/bin/python -m tests.mutation
+
+dist: $(VENV)/installed  ## build the sdist and the wheel into dist/, and check them
+	rm -rf dist
+	$(VENV)/bin/python -m build --no-isolation
+	$(VENV)/bin/python -m twine check --strict dist/*
 
 $(VENV)/installed: pyproject.toml
 	@echo "Making $(VENV): torch and the rest, some 6 GB and a few minutes, once."

@@ -110,8 +110,10 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     ".": check_nothing,
     "curl": check_nothing,
     "du": check_nothing,
+    "git": check_nothing,
     "make": check_make,
     "pip": check_pip,
+    "pre-commit": check_nothing,
     "pytest": check_pytest,
 }
 

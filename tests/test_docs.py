@@ -353,4 +353,4 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 
 def test_what_is_not_run_is_a_short_list() -> None:
-    assert set(CHECKS) == {".", "curl", "du", "make", "pip", "pytest"}
+    assert set(CHECKS) == {".", "curl", "du", "git", "make", "pip", "pre-commit", "pytest"}

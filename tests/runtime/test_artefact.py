@@ -1,5 +1,6 @@
 """What goes with the graph: written, read, and refused where it does not fit."""
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -8,7 +9,20 @@ import numpy as np
 import pytest
 
 from runtime import ArtefactError
-from runtime.artefact import ENTRIES, Golden, Metadata, PixelStatistics, from_json, from_props, from_text
+from runtime.artefact import (
+    ENTRIES,
+    Appearance,
+    Golden,
+    Metadata,
+    PixelStatistics,
+    check_seal,
+    dumps,
+    format_of,
+    from_json,
+    from_props,
+    from_text,
+    seal,
+)
 from runtime.image import ImageContract
 
 
@@ -126,3 +140,200 @@ def test_entries_that_are_no_json(text: str) -> None:
 def test_a_document_that_is_no_object() -> None:
     with pytest.raises(ArtefactError, match=re.escape("kit.json: expected an object, found [1]")):
         from_text("[1]")
+
+
+def test_what_is_written_exactly() -> None:
+    golden = Golden(np.arange(6, dtype=np.uint8).reshape(1, 2, 3, 1), np.array([[1 / 3, 2 / 3]], np.float32), 1e-5)
+    statistics = PixelStatistics(mean=(1.5,), std=(2.5,))
+    written = Metadata(("cat", "köln"), ImageContract(height=2, width=3), statistics, golden, {"b": 1}, {"later": [2]})
+    image = {"height": 2, "width": 3, "color": "L", "fit": "stretch", "filter": "bilinear"}
+    assert list(written.to_json().items()) == [
+        ("version", "1.1"),
+        ("labels", ["cat", "köln"]),
+        ("image", image),
+        ("pixel_statistics", {"mean": (1.5,), "std": (2.5,), "appearance": None}),
+        ("golden", {"images": "AAECAwQF", "probabilities": [[0.333333343, 0.666666687]], "tolerance": 1e-5}),
+        ("provenance", {"b": 1}),
+        ("later", [2]),
+    ]
+    props = written.to_props()
+    assert props["kit.labels"] == '["cat","köln"]'
+    assert props["kit.later"] == "[2]"
+    assert props["kit.seal"] == "kit-seal-sha256:" + 64 * "0"
+    assert from_props(props).others == {"later": [2]}
+    assert written._replace(pixel_statistics=None).to_json()["pixel_statistics"] is None
+
+
+def test_json_is_the_same_text_for_equal_values() -> None:
+    assert dumps({"b": [1, 2.5, None], "a": "ü"}) == '{"a":"ü","b":[1,2.5,null]}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dumps(float("nan"))
+
+
+def test_arrays_are_read_with_their_dtypes() -> None:
+    golden = from_json(metadata().to_json()).golden
+    assert golden.images.dtype == np.uint8
+    assert golden.probabilities.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("color", "share", "colours", "least"), [("L", 0.0, 0, (0, 0)), ("RGB", 1.0, 25, (255, 255)), ("L", 0.5, 0, (1, 2))]
+)
+def test_appearances_survive(color: str, share: float, colours: int, least: tuple[int, int]) -> None:
+    image = ImageContract(height=1, width=1, color=color)
+    appearance = Appearance(
+        border=(share,) * 16,
+        whole=(1 - share,) * 16,
+        colours=(share,) * colours,
+        least_range=least[0],
+        least_peak=least[1],
+        one={"level": 0.25},
+        several={"colour": -2.5},
+    )
+    channels = image.channels
+    statistics = PixelStatistics(mean=(-1.0,) * channels, std=(2.0,) * channels, appearance=appearance)
+    golden = Golden(np.zeros((1, *image.shape), np.uint8), np.full((1, 2), 0.5, np.float32), tolerance=0.5)
+    written = Metadata(("cat", "dog"), image, statistics, golden, {})
+    assert from_props(written.to_props()).pixel_statistics == statistics
+    assert from_json(written.to_json()).pixel_statistics == statistics
+
+
+GOLDEN = {"images": "AAAA" * 6, "probabilities": [[0.5, 0.5]], "tolerance": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        (
+            "version",
+            "10.0",
+            "expected an artefact of format 1.x, found 10.0: upgrade softmax-kit here, or export with an older one",
+        ),
+        ("version", "1." + 10 * "0", "kit.version: expected MAJOR.MINOR, found '1.0000000000': #"),
+        ("version", 1, "kit.version: expected MAJOR.MINOR, found 1: #"),
+        ("labels", ["cat"], "kit.labels: expected at least 2 different, non-empty strings, found ['cat']: #"),
+        (
+            "image",
+            {"height": 2},
+            "kit.image: expected height, width, color, fit and filter that this version knows, found {'height': 2}: #",
+        ),
+        (
+            "pixel_statistics",
+            {"mean": [1, 2, 3]},
+            "kit.pixel_statistics: expected mean and std, a finite number a channel, and an appearance that this "
+            "version knows, found {'mean': [1, 2, 3]}: #",
+        ),
+        (
+            "pixel_statistics",
+            {"mean": [1], "std": [1]},
+            "kit.pixel_statistics: expected 3 channels, found "
+            "PixelStatistics(mean=(1.0,), std=(1.0,), appearance=None): #",
+        ),
+        (
+            "golden",
+            GOLDEN | {"tolerance": 1},
+            "kit.golden: expected 2×3×3 images with 2 probabilities each, and a tolerance, found "
+            "{'images': 'AAAAAAAAAAAAAAAAAAAAAAAA', 'probabilities': [...: #",
+        ),
+        ("provenance", "a" * 58, f"kit.provenance: expected an object, found '{'a' * 58}': #"),
+        ("provenance", "a" * 59, f"kit.provenance: expected an object, found '{'a' * 56}...: #"),
+    ],
+)
+def test_messages_in_full(entry: str, value: Any, message: str) -> None:
+    """# stands for what to do, which is the same for most."""
+    pattern = re.escape(message.replace("#", "export the artefact again"))
+    with pytest.raises(ArtefactError, match=f"^{pattern}$"):
+        from_json(metadata().to_json() | {entry: value})
+
+
+@pytest.mark.parametrize(
+    "golden",
+    [
+        GOLDEN,
+        GOLDEN | {"images": "AAAA" * 12, "probabilities": [[0.5, 0.5], [1, 0]]},
+        GOLDEN | {"tolerance": 1e-9},
+        GOLDEN | {"tolerance": 0.999},
+    ],
+)
+def test_golden_examples_that_fit(golden: dict[str, Any]) -> None:
+    assert from_json(metadata().to_json() | {"golden": golden}).golden.probabilities[0].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("golden", GOLDEN | {"probabilities": [[1e39, 0]]}),
+        ("golden", GOLDEN | {"probabilities": [[10**400, 0]]}),
+        ("golden", GOLDEN | {"probabilities": [[float("nan"), 0]]}),
+        ("golden", GOLDEN | {"images": "AAAA" * 6 + "\n"}),
+        ("golden", GOLDEN | {"images": "AAAA" * 5}),
+        ("pixel_statistics", {"mean": [1, 2, 3], "std": [1, 2]}),
+        ("pixel_statistics", {"mean": [1, 2], "std": [1, 2]}),
+        ("pixel_statistics", {"mean": [1, 2, float("nan")], "std": [1, 2, 3]}),
+    ],
+)
+def test_numbers_that_do_not_fit(entry: str, value: Any) -> None:
+    with pytest.raises(ArtefactError, match=f"^kit.{entry}: expected"):
+        from_json(metadata().to_json() | {entry: value})
+
+
+def test_the_first_entries_that_are_missing_are_named_in_order() -> None:
+    document = metadata().to_json()
+    del document["labels"], document["provenance"]
+    message = "a file without kit.labels, kit.provenance: export it again"
+    with pytest.raises(ArtefactError, match=f"^expected an artefact made by `kit export`, found {message}$"):
+        from_json(document)
+
+
+def test_the_text_of_what_is_no_json_is_cut() -> None:
+    with pytest.raises(ArtefactError, match=rf"^kit.labels: expected JSON, found '{'x' * 40}': export it again$"):
+        from_props(metadata().to_props() | {"kit.labels": "x" * 41})
+    with pytest.raises(ArtefactError, match=r"^kit.json: expected an object, found 'a': export the artefact again$"):
+        from_text('"a"')
+    with pytest.raises(ArtefactError, match=r"^kit.json: expected JSON, found '{': export it again$"):
+        from_text("{")
+
+
+PLACE = b"kit-seal-sha256:" + 64 * b"0"
+
+
+def test_a_seal_is_the_digest_of_the_file_before() -> None:
+    data = b"a head, " + PLACE + b", a tail"
+    digest = hashlib.sha256(data).hexdigest().encode()
+    sealed = seal(data)
+    assert sealed == b"a head, kit-seal-sha256:" + digest + b", a tail"
+    assert check_seal(sealed) == f"sha256:{hashlib.sha256(sealed).hexdigest()}"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_file_without_one_place_for_a_seal(count: int) -> None:
+    message = f"expected one place for a seal, found {count}: choose labels without that text"
+    with pytest.raises(ArtefactError, match=f"^{message}$"):
+        seal(PLACE * count)
+    message = f"expected an artefact made by `kit export`, with a seal, found {count} seals in it: export it again"
+    with pytest.raises(ArtefactError, match=f"^{message}$"):
+        check_seal(PLACE * count)
+
+
+def test_a_file_that_was_damaged() -> None:
+    data = b"content" + PLACE
+    was, became = (hashlib.sha256(content + PLACE).hexdigest()[:12] for content in (b"content", b"contend"))
+    message = (
+        f"expected the content that the file was sealed with, {was}…, found {became}…: "
+        "it was damaged on its way, copy it again"
+    )
+    with pytest.raises(ArtefactError, match=f"^{message}$"):
+        check_seal(seal(data).replace(b"content", b"contend"))
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\x18\0\0\0ORTM and more", "ort"),
+        (b"ORTM\0\0\0\0", "onnx"),
+        (b'an operator "\rMatMulInteger, in the graph', "onnx-int8"),
+        (b"a label MatMulInteger", "onnx"),
+    ],
+)
+def test_formats_are_told_apart(data: bytes, name: str) -> None:
+    assert format_of(data) == name

@@ -162,6 +162,7 @@ BAD: list[tuple[str, Any]] = [
     ("pixel_statistics.appearance", APPEARANCE | {"colours": [0.5, 0.5]}),
     ("pixel_statistics.appearance", APPEARANCE | {"least_range": 256}),
     ("pixel_statistics.appearance", APPEARANCE | {"least_peak": -1}),
+    ("pixel_statistics.appearance", APPEARANCE | {"least_peak": 256}),
     ("pixel_statistics.appearance", APPEARANCE | {"one": {"level": "low"}}),
     ("pixel_statistics.appearance", APPEARANCE | {"several": [1]}),
     ("golden", None),

@@ -7,6 +7,7 @@ import sklearn.metrics
 import torch
 from torch.nn import functional
 
+from trainer.distributed import Group
 from trainer.softmax_regression import (
     Accumulator,
     Model,
@@ -14,6 +15,7 @@ from trainer.softmax_regression import (
     cross_entropy,
     cross_entropy_gradient,
     evaluate,
+    gradients,
     initialise,
     sgd,
     softmax,
@@ -174,3 +176,111 @@ def test_evaluate_is_scikit_learns_log_loss_and_accuracy(
     for size in (64, 10, 1):
         rows = zip(model.features(images).split(size), labels.split(size), strict=True)
         assert evaluate(model, rows) == pytest.approx((loss, share), rel=1e-5)
+
+
+CLASS_WEIGHTS = torch.tensor([0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 0.7])
+
+
+class Twins(Group):
+    """Two processes that see the same images; this is one of them."""
+
+    def __init__(self) -> None:
+        super().__init__(rank=0, size=2)
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        assert tensor.dtype == torch.float64
+        return tensor.mul_(2)
+
+
+@pytest.mark.parametrize("class_weights", [None, CLASS_WEIGHTS])
+def test_gradients_are_autograds(
+    model: Model, images: torch.Tensor, labels: torch.Tensor, class_weights: torch.Tensor | None
+) -> None:
+    features, sums = model.features(images), Accumulator()
+    weights, bias = model.weights.clone().requires_grad_(), model.bias.clone().requires_grad_()
+    loss = functional.cross_entropy(features @ weights + bias, labels, weight=class_weights, reduction="sum")
+    (loss / len(labels)).backward()
+    found = gradients(model, features, labels, sums, class_weights)
+    close(found[0], weights.grad)
+    close(found[1], bias.grad)
+    assert sums.sums()[2] == 64
+
+
+def test_the_gradient_of_no_images_is_empty() -> None:
+    none = cross_entropy_gradient(torch.empty(0, 3), torch.empty(0, dtype=torch.int64))
+    assert none.shape == (0, 3)
+
+
+def test_sgd_without_momentum_and_weight_decay_is_the_plain_step() -> None:
+    parameters, velocities = [torch.ones(3), torch.ones(2)], [torch.full((3,), 5.0), torch.full((2,), 5.0)]
+    sgd(parameters, [torch.full((3,), 2.0), torch.full((2,), 4.0)], velocities, lr=0.25)
+    assert [parameter.tolist() for parameter in parameters] == [[0.5] * 3, [0.0] * 2]
+    assert [velocity.tolist() for velocity in velocities] == [[2.0] * 3, [4.0] * 2]
+
+
+@pytest.mark.parametrize("short", ["gradients", "velocities", "weight_decay"])
+def test_sgd_takes_as_many_of_each(short: str) -> None:
+    several = {name: [torch.ones(3), torch.ones(2)] for name in ("parameters", "gradients", "velocities")}
+    arguments = {**several, "weight_decay": (0.0, 0.0)}
+    arguments[short] = arguments[short][:1]
+    with pytest.raises(ValueError, match="shorter"):
+        sgd(**arguments, lr=0.1)  # type: ignore[arg-type]
+
+
+def test_initialise_takes_another_spread() -> None:
+    weights, _ = initialise(784, 10, generator(), std=3.0)
+    assert float(weights.std()) == pytest.approx(3.0, rel=0.05)
+    assert weights.T.is_contiguous(), "a class's weights lie side by side"
+
+
+def test_features_are_written_where_they_are_to_go(model: Model, images: torch.Tensor) -> None:
+    rows = torch.empty(64, 12)
+    assert model.features(images, rows) is rows
+    close(rows, model.features(images))
+
+
+def test_a_model_in_double_precision(model: Model, images: torch.Tensor) -> None:
+    double = model.to(torch.float64)
+    assert {name: tensor.dtype for name, tensor in double.tensors().items()} == dict.fromkeys(
+        ("weights", "bias", "mean", "std"), torch.float64
+    )
+    assert double.probabilities(images).dtype == torch.float64
+    torch.testing.assert_close(double.probabilities(images).float(), model.probabilities(images))
+
+
+def test_the_accumulator_begins_at_nothing_and_takes_empty_minibatches(
+    logits: torch.Tensor, labels: torch.Tensor
+) -> None:
+    sums = Accumulator()
+    assert sums.sums() == (0, 0, 0)
+    sums.add(logits[:0], labels[:0])
+    assert sums.sums() == (0, 0, 0)
+    sums.add(logits, labels)
+    assert sums.sums()[2] == 64
+    assert sums.sums()[2] == 64, "reading changes nothing"
+
+
+def test_the_accumulator_weighs_the_loss_by_class_and_counts_images_alike(
+    logits: torch.Tensor, labels: torch.Tensor
+) -> None:
+    sums = Accumulator(class_weights=CLASS_WEIGHTS)
+    sums.add(logits, labels)
+    loss = float(functional.cross_entropy(logits, labels, weight=CLASS_WEIGHTS, reduction="sum"))
+    correct = float((logits.argmax(dim=1) == labels).sum())
+    assert sums.sums() == pytest.approx((loss, correct, 64), rel=1e-5)
+
+
+def test_the_accumulator_keeps_few_minibatches(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    """32 are summed up at once, so that what is kept has a bound."""
+    sums = Accumulator()
+    for count in range(1, 100):
+        sums.add(logits, labels)
+        assert len(sums._kept) == count % 32
+
+
+def test_the_accumulator_sums_over_the_processes(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    alone, together = Accumulator(), Accumulator(group=Twins())
+    for sums in (alone, together):
+        sums.add(logits, labels)
+    assert together.sums() == pytest.approx([2 * value for value in alone.sums()])
+    assert together.means() == pytest.approx(alone.means())

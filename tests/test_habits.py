@@ -1,0 +1,112 @@
+"""What those who carry on rely on: the Makefile, the hooks, the figures that are enforced, and CONTRIBUTING.md."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from tests.mutation import results, table
+from tests.reader import blocks, check_make, commands
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+HOOKS = ROOT / ".pre-commit-config.yaml"
+
+
+def recipe(target: str) -> list[str]:
+    """The commands of a target, with the environment's folder in place."""
+    found = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    assert found, target
+    return [line.strip().replace("$(VENV)", ".venv") for line in found[1].splitlines()]
+
+
+def test_help_lists_every_target_with_what_it_is_for() -> None:
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = dict(line.split(maxsplit=1) for line in printed.splitlines() if not line.startswith("make["))
+    phony = " ".join(re.findall(r"^\.PHONY:(.*)$", MAKEFILE, re.MULTILINE)).split()
+    assert sorted(listed) == sorted(phony)
+    assert set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)) == set(phony)
+    assert all(len(purpose) > 10 for purpose in listed.values())
+
+
+def test_the_hooks_are_what_make_check_runs() -> None:
+    (repository,) = yaml.safe_load(HOOKS.read_text())["repos"]
+    assert repository["repo"] == "local", "nothing is fetched"
+    assert [hook["entry"] for hook in repository["hooks"]] == recipe("check")
+    for hook in repository["hooks"]:
+        assert (hook["language"], hook["pass_filenames"]) == ("system", False)
+
+
+def test_pre_commit_takes_the_hooks() -> None:
+    pytest.importorskip("pre_commit")
+    command = [sys.executable, "-m", "pre_commit", "validate-config", str(HOOKS)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+def test_coverage_is_of_all_three_packages_and_enforced() -> None:
+    settings: dict[str, Any] = PROJECT["tool"]["coverage"]
+    assert settings["run"]["source"] == ["export", "runtime", "trainer"]
+    assert settings["run"]["branch"]
+    assert settings["report"]["fail_under"] >= 95
+    assert recipe("coverage")[-1].endswith("coverage report")
+    assert not {"omit", "exclude_also", "exclude_lines"} & (settings["run"].keys() | settings["report"].keys())
+    for part in settings["run"]["source"]:
+        for path in (ROOT / part).rglob("*.py"):
+            assert not re.search(r"#\s*pragma:?\s*no\s*(cover|branch|mutate)", path.read_text(), re.IGNORECASE), path
+
+
+def test_what_is_mutated_and_the_tests_for_it_are_there() -> None:
+    settings: dict[str, Any] = PROJECT["tool"]["mutmut"]
+    assert all((ROOT / path).exists() for path in settings["only_mutate"])
+    for test in settings["pytest_add_cli_args_test_selection"]:
+        path, _, name = test.partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text() if name else (ROOT / path).exists(), test
+
+
+def test_the_score_of_mutants(tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    codes = '{"a": 1, "b": 0, "c": 33, "d": 3, "e": -9, "f": 36, "g": 1, "h": 1}'
+    (tmp_path / "export" / "parity.py.meta").write_text(f'{{"exit_code_by_key": {codes}}}')
+    (tmp_path / "export" / "fold.py.meta").write_text('{"exit_code_by_key": {}}')
+    found = results(tmp_path)
+    assert found["export/parity.py"]["b"] == "survived"
+    row = "| 8 | 4 | 2 | 1 | 1 | 75.0% |"
+    assert table(found).splitlines()[2:] == [f"| export/parity.py {row}", f"| all {row}"]
+
+
+def test_the_worked_example_is_right() -> None:
+    """The test passes beside the function, and what the page adds is not there yet."""
+    function, test = (block.text for block in blocks(CONTRIBUTING) if block.language == "python")
+    namespace: dict[str, Any] = {}
+    exec(function + test, namespace)
+    name = re.findall(r"^def (\w+)", function, re.MULTILINE)[0]
+    assert name not in (ROOT / "trainer" / "softmax_regression.py").read_text()
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(64, 7, generator=generator), torch.randint(0, 7, (64,), generator=generator)
+    namespace[re.findall(r"^def (test_\w+)", test, re.MULTILINE)[0]](logits, labels)
+    assert 0 < float(namespace[name](logits, labels, 3)) < 1
+
+
+def test_a_release_is_built_and_checked() -> None:
+    build, check = recipe("dist")[1:]
+    assert shlex.split(build)[:3] == [".venv/bin/python", "-m", "build"]
+    assert shlex.split(check)[2:] == ["twine", "check", "--strict", "dist/*"]
+
+
+def test_the_release_checklist_types_what_is_there() -> None:
+    typed = [words for block in blocks(ROOT / "RELEASING.md") for words in commands(block.text)]
+    targets = {target for words in typed if words[0] == "make" for target in words[1:]}
+    assert {"check", "coverage", "dist", "docs", "mutation", "test-all", "test-hostile"} <= targets
+    for target in targets:
+        check_make(["make", target])
+    assert ["twine", "upload", "dist/*"] in typed

@@ -2,7 +2,7 @@
 
     python -m benchmarks.report --data-dir DIR --write docs/benchmarks.md
 
-Every figure is a cost, and what is timed is checked first. `--quick` takes a minute, on few images and in one round.
+Every figure is a cost, and what is timed is checked first. `--quick` takes few images and one round.
 """
 
 import tempfile

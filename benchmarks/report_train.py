@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import click
+
 from .measure import Found, check, fresh, multiple, multiples, table
 from .memory import memory
 
@@ -40,6 +42,7 @@ def measure(folder: Path, *, rounds: int, iterations: int = SAGA_ITERATIONS, flo
     for _ in range(rounds):
         for name, (train, settings) in contenders.items():
             if not runs[name] or runs[name][-1]["wall"] < SLOW:
+                click.echo(f"training: {name}", err=True)
                 runs[name].append(run(train, folder, settings))
     found = {name: {key: middle([one[key] for one in of]) for key in of[0]} for name, of in runs.items()}
     for name, figures in found.items():

@@ -206,6 +206,18 @@ def test_gradients_are_autograds(
     assert sums.sums()[2] == 64
 
 
+def test_the_gradient_of_one_image(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    variable = logits[:1].clone().requires_grad_()
+    functional.cross_entropy(variable, labels[:1]).backward()
+    close(cross_entropy_gradient(softmax(logits[:1]), labels[:1]), variable.grad)
+
+
+def test_initialise_draws_from_the_generator() -> None:
+    first, second, other = (initialise(12, 7, generator(seed))[0] for seed in (3, 3, 4))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
 def test_the_gradient_of_no_images_is_empty() -> None:
     none = cross_entropy_gradient(torch.empty(0, 3), torch.empty(0, dtype=torch.int64))
     assert none.shape == (0, 3)

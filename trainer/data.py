@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -65,6 +65,11 @@ class Split:
     def subset(self, rows: Tensor) -> "Split":
         """Choose the images at `rows`, int64 [n]; those in memory are copied."""
         return Split(cast(Tensor, subset(self.images, rows)), self.targets[rows])
+
+    @property
+    def features(self) -> int:
+        """Pixel values of an image, D."""
+        return self.images.shape[1:].numel()
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -153,8 +158,23 @@ def as_dataset(data: Dataset | tuple[Arrays, Arrays], *, seed: int) -> Dataset:
     split = Split.of(*data)
     labels = tuple(str(target) for target in range(int(split.targets.max()) + 1 if len(split) else 0))
     _check_split("arrays: training", split, len(labels))
-    train, test = hold_out(split, TEST_SHARE, seed=seed, name="arrays")
-    return Dataset(name="arrays", labels=labels, train=train, test=test)
+    return of_parts("arrays", labels, data[0], [split.targets.numpy()], seed=seed)
+
+
+def of_parts(
+    name: str, labels: Sequence[str], images: Arrays, targets: Sequence[NDArray[np.int64]], *, seed: int
+) -> Dataset:
+    """Make a data set of a training and a test part, or of one alone, of which a fifth of each class is held out.
+
+    images: uint8 [N, H, W, C], of all parts, one after the other. targets: of each part, int64 [n]. Raises DataError.
+    """
+    count = len(targets[0])
+    train = Split.of(images[:count], targets[0])
+    if len(targets) == 1:
+        train, test = hold_out(train, TEST_SHARE, seed=seed, name=name)
+    else:
+        test = Split.of(images[count:], targets[1])
+    return Dataset(name=name, labels=tuple(labels), train=train, test=test)
 
 
 def hold_out(split: Split, share: float, *, seed: int, name: str) -> tuple[Split, Split]:
@@ -245,8 +265,7 @@ def _digits() -> Dataset:
         from sklearn.datasets import load_digits
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    train, test = hold_out(Split.of(images, digits.target), TEST_SHARE, seed=0, name="digits")
-    return Dataset(name="digits", labels=tuple(str(label) for label in digits.target_names), train=train, test=test)
+    return of_parts("digits", list(map(str, digits.target_names)), images, [digits.target], seed=0)
 
 
 def _check_split(name: str, split: Split, classes: int) -> None:

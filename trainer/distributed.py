@@ -125,8 +125,10 @@ def group(device: torch.device) -> Iterator[Group]:
     if WORLD_SIZE not in os.environ:
         yield ALONE
         return
+    place = CPU
     if device.type == "cuda":
-        torch.cuda.set_device(local_rank())
+        place = torch.device("cuda", local_rank())
+        torch.cuda.set_device(place)
     try:
         store, rank, size = next(torch.distributed.rendezvous("env://"))  # type: ignore[attr-defined]
         store = PrefixStore(_attempt(), store)  # apart from where dead processes said that they were
@@ -139,7 +141,6 @@ def group(device: torch.device) -> Iterator[Group]:
             "start them with torchrun"
         ) from None
     try:
-        place = torch.device("cuda", local_rank()) if device.type == "cuda" else CPU
         yield Group(rank, size, place)
     finally:
         torch.distributed.destroy_process_group()

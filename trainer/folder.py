@@ -9,7 +9,7 @@ import numpy as np
 
 from runtime.image import ImageContract
 
-from .data import TEST_SHARE, Dataset, Split, hold_out
+from .data import Dataset, of_parts
 from .errors import DataError
 from .image_cache import Files, Progress, cached_images, default_cache_dir, note, report_unreadable
 
@@ -52,13 +52,7 @@ def load_folder(
         report_unreadable(name, cached.unreadable, len(files))
         parts = [part.without(cached.unreadable) for part in parts]
         _check_classes(parts, least)
-    counts = [len(part.targets) for part in parts]
-    train = Split.of(cached.images[: counts[0]], parts[0].targets)
-    if len(parts) == 1:
-        train, test = hold_out(train, TEST_SHARE, seed=seed, name=name)
-    else:
-        test = Split.of(cached.images[counts[0] :], parts[1].targets)
-    return Dataset(name=name, labels=tuple(parts[0].classes), train=train, test=test)
+    return of_parts(name, list(parts[0].classes), cached.images, [part.targets for part in parts], seed=seed)
 
 
 @dataclass(frozen=True)

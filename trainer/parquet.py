@@ -16,7 +16,7 @@ from runtime.errors import needs_extra
 from runtime.image import ImageContract
 from runtime.parquet import Reader, Rows, find_rows, find_urls, is_parquet, is_url, opened, state
 
-from .data import TEST_SHARE, Dataset, Split, hold_out
+from .data import Dataset, of_parts
 from .errors import DataError
 from .image_cache import Progress, cached_images, default_cache_dir, note, report_unreadable
 
@@ -50,22 +50,17 @@ def load_parquet(
     contract = ImageContract(height=image_size, width=image_size, color=color)
     parts = _parts(source, _files(source))
     images = _Images(source, [file for part in parts for file in part])
-    counts = [sum(file.count for file in part) for part in parts]
+    ends = np.cumsum([sum(file.count for file in part) for part in parts])[:-1]
     labels, targets = _targets(source, images.files)
-    _check_classes(source, labels, [part.tolist() for part in _counted(targets, counts, len(labels))])
+    _check_classes(source, labels, np.split(targets, ends))
     cached = cached_images(images, contract, cache_dir=cache_dir or default_cache_dir(), progress=progress)
     name = PurePosixPath(source.partition("?")[0].rstrip("/")).name.removesuffix(".parquet") or "parquet"
     if cached.unreadable:
         report_unreadable(name, cached.unreadable, len(images))
         readable = np.array([images.name(position) not in cached.unreadable for position in range(len(images))])
-        counts = [int(part.sum()) for part in np.split(readable, np.cumsum(counts)[:-1])]
+        ends = np.cumsum(readable)[ends - 1]
         targets = targets[readable]
-    train = Split.of(cached.images[: counts[0]], targets[: counts[0]])
-    if len(parts) == 1:
-        train, test = hold_out(train, TEST_SHARE, seed=seed, name=name)
-    else:
-        test = Split.of(cached.images[counts[0] :], targets[counts[0] :])
-    return Dataset(name=name, labels=labels, train=train, test=test)
+    return of_parts(name, labels, cached.images, np.split(targets, ends), seed=seed)
 
 
 @dataclass(frozen=True)
@@ -169,17 +164,12 @@ def _targets(source: str, files: Sequence[_File]) -> tuple[tuple[str, ...], NDAr
     return tuple(map(str, classes)), np.concatenate(targets)
 
 
-def _counted(targets: NDArray[np.int64], counts: Sequence[int], classes: int) -> list[NDArray[np.int64]]:
-    """Count the images of each class in each part."""
-    return [np.bincount(part, minlength=classes) for part in np.split(targets, np.cumsum(counts)[:-1])]
-
-
-def _check_classes(source: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+def _check_classes(source: str, labels: Sequence[str], parts: Sequence[NDArray[np.int64]]) -> None:
     """Refuse what cannot be trained on before it is decoded."""
     if len(labels) < 2:
         raise DataError(f"{source}: expected at least 2 different labels, found {', '.join(labels)}: add others")
-    least = 2 if len(counts) == 1 else 1
-    for label, count in zip(labels, counts[0], strict=True):
+    least = 2 if len(parts) == 1 else 1
+    for label, count in zip(labels, np.bincount(parts[0], minlength=len(labels)), strict=True):
         if count < least:
             raise DataError(
                 f"{source}: expected at least {least} training image{'s' * (least - 1)} of each label, "

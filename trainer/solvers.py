@@ -90,8 +90,7 @@ class Sgd:
             decay = (config.weight_decay, 0.0)  # the bias is left out
             sgd(parameters, gradients, self._velocities, lr=next(rates), momentum=config.momentum, weight_decay=decay)
 
-        size = task.train.images[0].numel()
-        order = shuffled(count, size, window=task.window, seed=config.seed, epoch=epoch)
+        order = shuffled(count, task.train.features, window=task.window, seed=config.seed, epoch=epoch)
         batches = minibatches(
             task.model, task.train, config.batch_size, task.device, order=order, skip=self._done, group=task.group
         )

@@ -290,7 +290,7 @@ class _Fitting:
 
 def start(train: Split, classes: int, seed: int, group: Group = ALONE) -> Model:
     """Make the model that training starts from: random weights, and the training pixels' statistics."""
-    weights, bias = initialise(train.images[0].numel(), classes, torch.Generator().manual_seed(seed))
+    weights, bias = initialise(train.features, classes, torch.Generator().manual_seed(seed))
     mean, std = pixel_statistics(train.images, group)
     return Model(weights=weights, bias=bias, mean=mean, std=std)
 
@@ -302,7 +302,7 @@ def pixel_statistics(images: Tensor, group: Group = ALONE) -> tuple[Tensor, Tens
     the deviation 1. group: the processes that count together, each a part of the same images.
     """
     counts = torch.zeros(images.shape[3], 256, dtype=torch.int64)
-    size = max(1, STATISTICS_BLOCK // images[0].numel())
+    size = max(1, STATISTICS_BLOCK // images.shape[1:].numel())
     for start in range(group.rank * size, len(images), group.size * size):
         channels = images[start : start + size].unbind(3)
         counts += torch.stack([channel.flatten().bincount(minlength=256) for channel in channels])
@@ -328,7 +328,7 @@ CLASS_WEIGHTS: dict[str, Callable[[Split, int, torch.device], Tensor | None]] = 
 
 def training_sample(train: Split, seed: int) -> NDArray[np.uint8]:
     """Draw some training images to carry along: uint8 [S, H, W, C], at most 1 MiB, in the order of the split."""
-    count = max(1, min(len(train), SAMPLE_COUNT, SAMPLE_BYTES // train.images[0].numel()))
+    count = max(1, min(len(train), SAMPLE_COUNT, SAMPLE_BYTES // train.features))
     drawn = np.random.default_rng(seed).choice(len(train), count, replace=False)
     rows = torch.from_numpy(np.sort(drawn))
     return torch.cat([train.images[few] for few in rows.split(SAMPLE_ROWS)]).numpy()
@@ -339,7 +339,7 @@ def golden_examples(model: Model, split: Split) -> dict[str, Any]:
 
     Returns golden_images, uint8 [G, H, W, C], and golden_probabilities, float32 [G, K].
     """
-    room = max(2, min(GOLDEN_COUNT, GOLDEN_BYTES // split.images[0].numel()))
+    room = max(2, min(GOLDEN_COUNT, GOLDEN_BYTES // split.features))
     firsts = [int((split.targets == target).nonzero()[0]) for target in split.targets.unique()[:room].tolist()]
     images = split.images[torch.tensor(firsts)]
     return {"golden_images": images.numpy(), "golden_probabilities": model.probabilities(images).numpy()}

@@ -14,9 +14,15 @@ from export.formats import FORMATS
 from tests.interpreter import Kit
 from trainer import Checkpoint, Dataset, Fit, FitConfig, Split, fit, load_data
 
-ROOT = Path(__file__).parents[1]
 DIGITS_CONFIG = FitConfig(epochs=10, batch_size=32, device="cpu")
-DATA_DIRS = [Path(folder) for folder in (os.environ.get("KIT_DATA_DIR"), ROOT.parent / "shared" / "data") if folder]
+DATA_DIR = Path(os.environ.get("KIT_DATA_DIR", "data"))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep decoded images in a folder of the test's own."""
+    monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +56,9 @@ def model(exported: dict[str, Path]) -> Path:
 @pytest.fixture(scope="session")
 def fashion_dir() -> Path:
     """Where the real Fashion-MNIST lies."""
-    for folder in DATA_DIRS:
-        if (folder / "FashionMNIST" / "raw" / "train-images-idx3-ubyte").exists():
-            return folder
-    pytest.skip(f"no Fashion-MNIST in {' or '.join(map(str, DATA_DIRS))}")
+    if not (DATA_DIR / "FashionMNIST" / "raw" / "train-images-idx3-ubyte").exists():
+        pytest.skip(f"no Fashion-MNIST in {DATA_DIR}, by KIT_DATA_DIR")
+    return DATA_DIR
 
 
 @pytest.fixture(scope="session")

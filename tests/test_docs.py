@@ -60,7 +60,6 @@ def fashion_model(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> b
 @pytest.fixture
 def reader(data_dir: Path, fashion_model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     """Somebody with the repository's examples, a model, two images, and a folder of photos."""
-    monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("KIT_DATA_DIR", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr("trainer.pictures.write_pictures", lambda *_, **__: [])  # which takes long, and has its tests

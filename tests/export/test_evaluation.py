@@ -23,12 +23,6 @@ FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "on
 HOSTILE = "\x1b[31mdark"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep decoded images in a folder of the test's own."""
-    monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))
-
-
 def evaluate(run_kit: Kit, model: Path | str, data: Path | str, *arguments: str) -> Any:
     result = run_kit("evaluate", "--model", model, "--data", data, "--json", *arguments)
     assert (result.exit_code, result.stderr) == (0, "")

@@ -15,11 +15,6 @@ from .command_lines import snapshot
 from .conftest import photos
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Two classes of 10 images, and a folder elsewhere."""

@@ -57,13 +57,6 @@ def same(one: Dataset, other: Dataset) -> bool:
     )
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep the cache in a folder of the test's own."""
-    monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
     """Classes of 10, 15 and 20 images and no test folder."""

@@ -49,11 +49,6 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
-@pytest.fixture
 def run(root: Path, cache: Path) -> Callable[[], CachedImages]:
     """Read whatever is in the folder."""
 

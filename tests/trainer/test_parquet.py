@@ -67,13 +67,6 @@ def expected(numbers: Sequence[int]) -> dict[bytes, str]:
     return {pixels(number).tobytes(): NAMES[number % 2] for number in numbers}
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep the cache in a folder of the test's own."""
-    monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """20 rows in row groups of 6."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,12 +18,16 @@ import numpy as np
 from .errors import InputError, needs_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
     from PIL import Image
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 ImageLike: TypeAlias = "Pixels | Image.Image | str | os.PathLike[str] | bytes"
+Encoded: TypeAlias = "os.PathLike[str] | bytes | None"
 
+BYTES = "these bytes"  # in place of a file's name
 CHANNELS = {"L": 1, "RGB": 3}
 FITS = ("stretch",)
 FILTERS = ("bilinear",)
@@ -106,6 +111,22 @@ class ImageContract:
         return np.asarray(converted, dtype=np.uint8).reshape(self.shape)
 
 
+def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixels | str]:
+    """Bring images to the model's size and colour; for one that cannot be read, say why in a line without its name."""
+    found: list[Pixels | str] = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # what is too damaged to use comes as an error besides
+        for image in images:
+            try:
+                if image is None:
+                    raise InputError("expected the bytes of an encoded image, found null")
+                found.append(contract.pixels(image))
+            except InputError as error:
+                name = BYTES if isinstance(image, bytes) else image
+                found.append(" ".join(str(error).removeprefix(f"{name}: ").split()))
+    return found
+
+
 def _checked(array: NDArray[np.generic]) -> Pixels:
     """uint8 [H, W] or [H, W, 1 or 3] → uint8 [H, W, C]."""
     array = np.asarray(array)  # a np.matrix has two axes whatever is done to it
@@ -135,7 +156,7 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
     with needs_extra("image", "decoding an image file"):
         from PIL import Image as pillow
         from PIL import ImageOps, UnidentifiedImageError
-    data, name = (bytes(source), "these bytes") if isinstance(source, (bytes, bytearray)) else _read(source)
+    data, name = (bytes(source), BYTES) if isinstance(source, (bytes, bytearray)) else _read(source)
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
     try:

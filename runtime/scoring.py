@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .classifier import BLOCK_BYTES, BLOCK_IMAGES, Classifier
-from .errors import InputError, needs_extra
+from .errors import needs_extra
+from .image import read_images
 from .listing import Chunk, Files
 from .parquet import Reader
 from .skew import findings
@@ -21,7 +21,7 @@ from .watch import LOOK_AT
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .image import Pixels
+    from .image import Encoded, Pixels
 
 
 class Scored(NamedTuple):
@@ -67,34 +67,22 @@ class Scorer:
         number, chunk = numbered
         with needs_extra("parquet", "writing predictions"):
             import pyarrow as pa
-        pixels: list[Pixels] = []
-        errors: list[str | None] = []
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="PIL")  # what is too damaged to use comes as an error besides
-            for image in self._images(chunk):
-                try:
-                    pixels.append(self._pixels(image))
-                    errors.append(None)
-                except InputError as error:
-                    errors.append(_reason(error, image))
+        found = read_images(self._images(chunk), self._contract)
+        pixels = [one for one in found if not isinstance(one, str)]
+        errors = [printable(one) if isinstance(one, str) else None for one in found]
         table = pa.table(_places(chunk) | self._answers(pixels, errors) | {"error": errors}, schema=schema())
         looked_at = pixels[: LOOK_AT[-1]] if number == 0 else []
-        found = findings(np.stack(looked_at), self._classifier.metadata.pixel_statistics) if looked_at else []
-        return Scored(table, tuple(finding.message for finding in found))
+        odd = findings(np.stack(looked_at), self._classifier.metadata.pixel_statistics) if looked_at else []
+        return Scored(table, tuple(finding.message for finding in odd))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the classifier; the other side opens files of its own."""
         return Scorer, (self._classifier,)
 
-    def _images(self, chunk: Chunk) -> Iterator[Path | bytes | None]:
+    def _images(self, chunk: Chunk) -> Iterator[Encoded]:
         if isinstance(chunk, Files):
             return (Path(chunk.folder, name) for name in chunk.names)
         return self._reader.images(chunk)
-
-    def _pixels(self, image: Path | bytes | None) -> Pixels:
-        if image is None:
-            raise InputError("expected the bytes of an encoded image, found null")
-        return self._contract.pixels(image)
 
     def _answers(self, pixels: list[Pixels], errors: list[str | None]) -> dict[str, list[Any]]:
         """Classify the images that could be read: a value or None for each error, by columns of the table."""
@@ -117,12 +105,6 @@ def _places(chunk: Chunk) -> dict[str, list[Any]]:
         return {"path": [_utf8(name) for name in chunk.names], "row": [None] * chunk.images}
     first = chunk.first + chunk.start
     return {"path": [_utf8(chunk.name)] * chunk.images, "row": list(range(first, first + chunk.images))}
-
-
-def _reason(error: InputError, image: Path | bytes | None) -> str:
-    """Say in one line why an image cannot be read, without its place, which has columns of its own."""
-    name = image if isinstance(image, Path) else "these bytes"
-    return printable(" ".join(str(error).removeprefix(f"{name}: ").split()))
 
 
 def _utf8(text: str) -> str:

@@ -3,18 +3,15 @@
 Imports no torch: every process that decodes imports this module, and starts the sooner for it.
 """
 
-import warnings
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from math import prod
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
-from runtime.errors import InputError
-from runtime.image import ImageContract, Pixels
+from runtime.image import Encoded, ImageContract, Pixels, read_images
 from runtime.processes import MAX_WORKERS, cpus, in_processes
 
 from .errors import DataError
@@ -23,7 +20,6 @@ POOL_FROM = 200
 CHUNK_FILES = 32
 CHUNK_BYTES = 2**23
 
-Encoded: TypeAlias = Path | bytes | None
 Chunk: TypeAlias = tuple[Pixels, dict[int, str]]
 
 
@@ -42,19 +38,10 @@ def decode_all(images: Collection[Encoded], contract: ImageContract) -> Generato
 
 def decode(images: Sequence[Encoded], contract: ImageContract) -> Chunk:
     """Decode a few: uint8 [n, H, W, C] of those that can be read, and for each other its position → why not."""
-    pixels = np.empty((len(images), *contract.shape), np.uint8)
-    reasons: dict[int, str] = {}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")  # what is too damaged to use comes as an error besides
-        for position, image in enumerate(images):
-            name = image if isinstance(image, Path) else "these bytes"
-            try:
-                if image is None:
-                    raise InputError("expected the bytes of an encoded image, found null")
-                pixels[position - len(reasons)] = contract.pixels(image)
-            except InputError as error:
-                reasons[position] = " ".join(str(error).removeprefix(f"{name}: ").split())
-    return pixels[: len(images) - len(reasons)], reasons
+    found = read_images(images, contract)
+    pixels = [one for one in found if not isinstance(one, str)]
+    reasons = {position: one for position, one in enumerate(found) if isinstance(one, str)}
+    return np.array(pixels, np.uint8).reshape(-1, *contract.shape), reasons
 
 
 def _chunks(images: Iterable[Encoded], size: int) -> Iterator[list[Encoded]]:

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, Protocol, TypeAlias
 import numpy as np
 
 from runtime.errors import needs_extra
-from runtime.image import ImageContract, Pixels
+from runtime.image import Encoded, ImageContract, Pixels
 from runtime.text import printable
 
-from .decode import Encoded, decode_all
+from .decode import decode_all
 from .errors import DataError, TrainerError
 from .files import replacing, write_atomic
 
@@ -151,11 +151,11 @@ def _state(path: Path) -> tuple[int, ...]:
 def _read_cache(entry: Path, count: int, contract: ImageContract) -> CachedImages | None:
     """Open a cache entry; None where it is missing or damaged."""
     try:
-        note = json.loads(entry.with_suffix(".json").read_bytes())
+        document = json.loads(entry.with_suffix(".json").read_bytes())
         images = _mapped(entry.with_suffix(".npy"))
-        unreadable = note["unreadable"]
+        unreadable = document["unreadable"]
         whole = images.dtype == np.uint8 and images.shape == (count - len(unreadable), *contract.shape)
-        if whole and note["crc32"] == _seal(_checksum(entry.with_suffix(".npy"), images.nbytes), unreadable):
+        if whole and document["crc32"] == _seal(_checksum(entry.with_suffix(".npy"), images.nbytes), unreadable):
             return CachedImages(images, unreadable)
     except DataError:
         raise
@@ -179,8 +179,8 @@ def _fill_cache(entry: Path, source: Source, contract: ImageContract, progress: 
     try:
         with replacing(path) as part, part.open("wb") as file:
             checksum, unreadable = _write_images(file, source, contract, progress)
-        note = {"unreadable": unreadable, "crc32": _seal(checksum, unreadable)}
-        write_atomic(entry.with_suffix(".json"), json.dumps(note).encode())
+        document = {"unreadable": unreadable, "crc32": _seal(checksum, unreadable)}
+        write_atomic(entry.with_suffix(".json"), json.dumps(document).encode())
     except DataError:
         raise
     except TrainerError as error:

@@ -1,11 +1,15 @@
 """Pictures of ratios: bars on a logarithmic scale, which say the same in grey; the same figures give the same bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .measure import multiple
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Style = Mapping[str, str]
 
@@ -14,19 +18,32 @@ WE_WIN: Style = {"facecolor": "0.75", "edgecolor": "0.2"}
 WE_LOSE: Style = {"facecolor": "1.0", "edgecolor": "0.2", "hatch": "////"}
 
 
+@contextmanager
+def drawing(path: Path, *, size: tuple[float, float]) -> Iterator["Figure"]:
+    """Give a figure to draw on, `size` inches wide and high, and write it to an SVG file at the end of the block."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": path.stem,
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "hatch.linewidth": 0.5,
+    }
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
+        figure.savefig(path, metadata={"Date": None})
+
+
 def draw(panels: Mapping[str, Mapping[str, float]], path: Path) -> None:
     """Draw a panel for each comparison. panels: by what is compared and contender, its cost as a multiple of ours.
 
     The first contender is ours, which is the line at 1. A bar to the left of it is hatched: there ours costs more.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    settings = {"svg.hashsalt": path.stem, "svg.fonttype": "none", "font.size": 9, "hatch.linewidth": 0.5}
-    with matplotlib.rc_context(settings):
-        down = ceil(len(panels) / ACROSS)
-        peers = max(map(len, panels.values())) - 1
-        figure = Figure(figsize=(10, down * (0.75 + 0.28 * peers)), layout="constrained")
+    down = ceil(len(panels) / ACROSS)
+    peers = max(map(len, panels.values())) - 1
+    with drawing(path, size=(10, down * (0.75 + 0.28 * peers))) as figure:
         grid = figure.subplots(down, ACROSS, squeeze=False, sharex=True, sharey=True)
         every = [ratio for ratios in panels.values() for ratio in ratios.values()]  # ours among them, which is 1
         room = max(max(every) / min(every), 2) ** 0.2  # for the numbers
@@ -35,7 +52,6 @@ def draw(panels: Mapping[str, Mapping[str, float]], path: Path) -> None:
         for axes, (title, ratios) in zip(grid.flat, panels.items(), strict=False):
             one_panel(axes, title, dict(list(ratios.items())[1:]))
             axes.set_xlim(min(every) / (room if min(every) < 1 else room**0.2), max(every) * room)
-        figure.savefig(path, metadata={"Date": None})
 
 
 def one_panel(axes: Any, title: str, peers: Mapping[str, float]) -> None:

@@ -77,8 +77,8 @@ def measure(folder: Path) -> dict[str, dict[str, tuple[int, int]]]:
         opens, errors = (open_ours, KitError) if name == OURS else (open_peers, Exception)
         opens(folder / place / "model.onnx")
         for damage, files in damaged(folder / place, weights, bias).items():
-            results = [caught(partial(opens, path), errors) for path in files]
-            found.setdefault(damage, {})[name] = sum(results), len(results)
+            noticed = [caught(partial(opens, path), errors) for path in files]
+            found.setdefault(damage, {})[name] = sum(noticed), len(noticed)
     with ThreadPoolExecutor() as pool:
         wrong = list(pool.map(lambda place: fresh(wrong_exports, folder=str(folder), peer=place), PEERS.values()))
     for name, results in zip(PEERS, wrong, strict=True):

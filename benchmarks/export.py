@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
-from .measure import aimed, check, fashion, fashion_dir, interleaved, process, show, table
+from runtime.artefact import INPUT
+
+from .measure import Figures, aimed, check, fashion, fashion_dir, interleaved, process, show, table
 
 EXPORT = "kit export --format onnx"
 IMPORTS = "python -c 'import numpy, onnxruntime, onnx'"
@@ -69,7 +73,7 @@ def children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def export_all(checkpoint: Path, data: str, data_dir: Path) -> list[dict]:
+def export_all(checkpoint: Path, data: str, data_dir: Path) -> list[Figures]:
     """Export to every format, verified on all test images; return the reports."""
     from export.formats import FORMATS
 
@@ -77,11 +81,11 @@ def export_all(checkpoint: Path, data: str, data_dir: Path) -> list[dict]:
     output = process(
         "-m", "kit", "export", checkpoint, *formats, "--verify-on", data, "--data-dir", data_dir.resolve(), "--json"
     )
-    reports: list[dict] = json.loads(output)
+    reports: list[Figures] = json.loads(output)
     return reports
 
 
-def sizes(reports: list[dict]) -> str:
+def sizes(reports: list[Figures]) -> str:
     """Lay out what the files weigh, and how they answer on the test images."""
     from export.formats import FORMATS
     from runtime.artefact import PREFIX, dumps
@@ -122,10 +126,9 @@ def sizes(reports: list[dict]) -> str:
     )
 
 
-def throughput(paths: dict[str, Path], images: np.ndarray, rounds: int) -> str:
+def throughput(paths: dict[str, Path], images: NDArray[np.uint8], rounds: int) -> str:
     """Compare the time that the two ONNX files take for the same images, in bare sessions of one thread."""
     import runtime
-    from runtime.artefact import INPUT
     from runtime.session import open_session
 
     sessions = {name: open_session(paths[name].read_bytes()) for name in ("onnx-int8", "onnx")}
@@ -136,16 +139,18 @@ def throughput(paths: dict[str, Path], images: np.ndarray, rounds: int) -> str:
     for size in BATCHES:
         blocks = [images[start : start + size] for start in range(0, len(images), size)]
         seconds = interleaved(
-            {
-                name: lambda session=session: [session.run(None, {INPUT: block}) for block in blocks]  # noqa: B023
-                for name, session in sessions.items()
-            },
-            rounds * 5,
+            {name: partial(answer, session, blocks) for name, session in sessions.items()}, rounds * 5
         )
         int8, float32 = (len(images) / median(taken) for taken in seconds.values())
         target = aimed(int8 / float32, 1.5, least=True) if size == BATCHES[-1] else ""
         rows.append((f"{size:,}", f"{int8:,.0f}", f"{float32:,.0f}", f"{int8 / float32:.2f}", target))
     return table(("images in a batch", "int8, images/s", "float32, images/s", "int8 ÷ float32", "target"), rows)
+
+
+def answer(session: Any, blocks: list[NDArray[np.uint8]]) -> None:
+    """Answer for blocks of images, one after the other."""
+    for block in blocks:
+        session.run(None, {INPUT: block})
 
 
 if __name__ == "__main__":

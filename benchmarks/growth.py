@@ -63,7 +63,7 @@ def mapped_table(size: int, room: int) -> str:
     """Lay out one run with the images mapped from a file."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), size)
-        run = fresh(mapped, folder=folder, room=room)
+        run = fresh(mapped, folder=folder, room=room, epochs=1)
     row = (
         f"{size:,}",
         f"{run['data'] / GB:.2f}",
@@ -86,7 +86,7 @@ def in_memory(count: int, epochs: int) -> dict[str, float]:
     return figures(Split.of(images, targets), epochs) | {"peak": memory("VmHWM"), "data": images.nbytes}
 
 
-def mapped(folder: str, room: int) -> dict[str, float]:
+def mapped(folder: str, room: int, epochs: int) -> dict[str, float]:
     """Train on images mapped from a file, with the process held to `room` bytes beyond what it has now."""
     imported = memory("RssAnon")
     limit = memory("VmData") + room
@@ -94,7 +94,7 @@ def mapped(folder: str, room: int) -> dict[str, float]:
     images = np.load(Path(folder, "images.npy"), mmap_mode="r")
     targets = np.load(Path(folder, "targets.npy"))
     with Peak("RssAnon") as peak:
-        found = figures(Split.of(images, targets), epochs=1)
+        found = figures(Split.of(images, targets), epochs)
     return found | {"data": images.nbytes, "imported": imported, "anonymous": peak.bytes}
 
 

@@ -27,7 +27,8 @@ CALL = (
 )
 
 Seconds = dict[str, list[float]]
-Found = dict[str, dict[str, Any]]  # figures by contender, ours first
+Figures = dict[str, Any]
+Found = dict[str, Figures]  # by contender, ours first
 
 
 def machine(packages: Sequence[str] = PACKAGES) -> str:
@@ -117,6 +118,19 @@ def multiples(found: Found, key: str) -> dict[str, float]:
     """A cost of each contender as a multiple of the first's, which is ours; those without that cost are left out."""
     ours = next(iter(found.values()))[key]
     return {name: figures[key] / ours for name, figures in found.items() if key in figures}
+
+
+def ratios(found: Found, keys: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """By what is compared and by contender: its cost as a multiple of ours. keys: what is compared → the figure."""
+    return {what: multiples(found, key) for what, key in keys.items()}
+
+
+def compared(found: Found, keys: Mapping[str, str], figures: Mapping[str, Callable[[Figures], object]]) -> str:
+    """Lay out two tables: the ratios, and what they come from. figures: by heading, how a contender's is written."""
+    shares = ratios(found, keys)
+    of_ours = [(name, *(multiple(share[name]) for share in shares.values())) for name in found]
+    each = [(name, *(write(one) for write in figures.values())) for name, one in found.items()]
+    return f"{table(('contender; ÷ ours', *shares), of_ours)}\n\n{table(('contender', *figures), each)}"
 
 
 def multiple(ratio: float) -> str:

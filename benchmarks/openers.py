@@ -66,7 +66,7 @@ def torchscript(folder: str) -> tuple[One, Many]:
     """Open our TorchScript file in torch."""
     import torch
 
-    model = torch.jit.load(f"{folder}/ours/model.pt")  # type: ignore[no-untyped-call]
+    model = torch.jit.load(f"{folder}/ours/model.pt")
 
     def many(images: Any) -> Any:
         with torch.inference_mode():

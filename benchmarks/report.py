@@ -6,14 +6,14 @@ Every figure is a cost, and what is timed is checked first. `--quick` takes few 
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import click
 
 from . import damage, report_classify, report_export, report_train
 from .bars import draw
-from .measure import FASHION_FILE, Disturbance, fashion, fashion_dir, machine, put
+from .measure import FASHION_FILE, Disturbance, Figures, Found, compared, fashion, fashion_dir, machine, put, ratios
 from .subject import prepare
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "onnxruntime", "onnx", "skl2onnx")
@@ -47,10 +47,10 @@ def main(data_dir: Path | None, quick: bool, rounds: int, iterations: int, page:
         about = prepare(Path(place), data, folder, few=quick)
         texts.append(f"{about}. Rounds: {1 if quick else rounds}.")
         click.echo(f"\n{texts[1]}")
-        for name, ratios, text in measure(Path(place), quick=quick, rounds=rounds, iterations=iterations):
+        for name, shares, text in measure(Path(place), quick=quick, rounds=rounds, iterations=iterations):
             title = f"## {QUESTIONS[name]}"
             click.echo(f"\n{title}\n\n{text}")
-            picture = picture_of(page, name, ratios) if page else ""
+            picture = picture_of(page, name, shares) if page else ""
             texts.append(f"{title}\n\n{picture}{text}")
     texts.append(str(disturbance))
     click.echo(f"\n{disturbance}")
@@ -62,18 +62,25 @@ def measure(folder: Path, *, quick: bool, rounds: int, iterations: int) -> Itera
     """Yield, question by question, its name, the ratios, and the tables."""
     rounds = 1 if quick else rounds
     trained = report_train.measure(folder, rounds=rounds, iterations=min(iterations, 10) if quick else iterations)
-    yield "train", report_train.ratios(trained), report_train.layout(trained)
+    yield part("train", trained, report_train.RATIOS, report_train.FIGURES)
     exported = report_export.measure(folder, rounds=rounds)
     caught = damage.layout(damage.measure(folder))
-    yield "export", report_export.ratios(exported), f"{report_export.layout(exported)}\n\n{caught}"
+    yield part("export", exported, report_export.RATIOS, report_export.FIGURES, caught)
     classified = report_classify.measure(folder, rounds=rounds, seconds=0.2 if quick else 1.5)
-    yield "classify", report_classify.ratios(classified), report_classify.layout(classified)
+    yield part("classify", classified, report_classify.RATIOS, report_classify.FIGURES)
 
 
-def picture_of(page: Path, name: str, ratios: dict[str, dict[str, float]]) -> str:
+def part(
+    name: str, found: Found, keys: Mapping[str, str], figures: Mapping[str, Callable[[Figures], object]], *more: str
+) -> Part:
+    """Lay out what was found, and more; keys, figures: as for `compared`."""
+    return name, ratios(found, keys), "\n\n".join([compared(found, keys, figures), *more])
+
+
+def picture_of(page: Path, name: str, shares: dict[str, dict[str, float]]) -> str:
     """Draw beside the page; return the line that shows it."""
     path = page.with_name(f"{page.stem}-{name}.svg")
-    draw(ratios, path)
+    draw(shares, path)
     size = path.stat().st_size
     if size > MOST_PICTURE:
         raise click.ClickException(f"{path}: expected at most {MOST_PICTURE:,} bytes, found {size:,}: draw less")

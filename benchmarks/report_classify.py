@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from .measure import Found, check, fresh, multiple, multiples, process, table
+from .measure import Figures, Found, check, fresh, process
 
 CONTENDERS = {  # by opener: what it is, and what has to be installed for it
     "ours": ("ours: runtime.load(file).classify", "softmax-kit"),
@@ -19,8 +19,26 @@ CONTENDERS = {  # by opener: what it is, and what has to be installed for it
 TOLERANCE = 1e-4
 BATCH = 1024
 MICRO = 1e6
-
-Figures = dict[str, Any]
+RATIOS = {
+    "one array, p50": "p50",
+    "one array, p99": "p99",
+    "one PNG file, p50": "png_p50",
+    "one PNG file, p99": "png_p99",
+    f"an image in a batch of {BATCH:,}": "batch",
+    "cold start to one answer": "cold",
+    "peak memory of that": "peak",
+    "installed size": "installed",
+}
+FIGURES: dict[str, Callable[[Figures], object]] = {
+    "array p50, µs": lambda one: f"{one['p50'] * MICRO:.1f}",
+    "array p99, µs": lambda one: f"{one['p99'] * MICRO:.1f}",
+    "PNG p50, µs": lambda one: f"{one['png_p50'] * MICRO:.1f}",
+    "PNG p99, µs": lambda one: f"{one['png_p99'] * MICRO:.1f}",
+    "images/s in batches": lambda one: f"{1 / one['batch']:,.0f}",
+    "cold start, s": lambda one: f"{one['cold']:.3f}",
+    "peak memory, MB": lambda one: f"{one['peak'] / 1e6:,.1f}",
+    "installed, MB": lambda one: f"{one['installed'] / 1e6:,.0f}",
+}
 Clocked = Callable[[Any], object]
 
 
@@ -120,42 +138,3 @@ def latencies(call: Clocked, items: list[Any], seconds: float) -> list[float]:
 def percentile99(values: list[float]) -> float:
     """The value that a hundredth of them exceeds."""
     return quantiles(values, n=100)[98] if len(values) > 1 else values[0]
-
-
-def ratios(found: Found) -> dict[str, dict[str, float]]:
-    """By what is compared and by peer: the peer's cost as a multiple of ours."""
-    return {
-        "one array, p50": multiples(found, "p50"),
-        "one array, p99": multiples(found, "p99"),
-        "one PNG file, p50": multiples(found, "png_p50"),
-        "one PNG file, p99": multiples(found, "png_p99"),
-        f"an image in a batch of {BATCH:,}": multiples(found, "batch"),
-        "cold start to one answer": multiples(found, "cold"),
-        "peak memory of that": multiples(found, "peak"),
-        "installed size": multiples(found, "installed"),
-    }
-
-
-def layout(found: Found) -> str:
-    """Lay out two tables: the ratios, and what they come from."""
-    shares = ratios(found)
-    multiples_of_ours = table(
-        ("contender; ÷ ours", *shares),
-        [(name, *(multiple(share[name]) for share in shares.values())) for name in found],
-    )
-    head = (
-        "contender", "array p50, µs", "p99, µs", "PNG p50, µs", "p99, µs", "images/s in batches",
-        "cold start, s", "peak memory, MB", "installed, MB",
-    )  # fmt: skip
-    rows = [
-        (
-            name,
-            *(f"{one[key] * MICRO:.1f}" for key in ("p50", "p99", "png_p50", "png_p99")),
-            f"{1 / one['batch']:,.0f}",
-            f"{one['cold']:.3f}",
-            f"{one['peak'] / 1e6:,.1f}",
-            f"{one['installed'] / 1e6:,.0f}",
-        )
-        for name, one in found.items()
-    ]
-    return f"{multiples_of_ours}\n\n{table(head, rows)}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .measure import Found, check, fresh, multiple, multiples, table
+from .measure import Figures, Found, check, fresh
 from .memory import memory
 
 OURS = "ours: export(checkpoint, 'onnx')"
@@ -15,7 +15,22 @@ SKL2ONNX = "skl2onnx.to_onnx"
 TOLERANCE = 1e-4
 TORCH_EXAMPLES = 2  # from one alone torch makes a file for one image, whatever dynamic_shapes says
 
-Figures = dict[str, Any]
+RATIOS = {
+    "time, the whole process": "wall",
+    "time, exporting alone": "seconds",
+    "peak memory": "peak",
+    "size": "size",
+}
+FIGURES: dict[str, Callable[[Figures], object]] = {
+    "whole process, s": lambda one: f"{one['wall']:.2f}",
+    "exporting alone, s": lambda one: f"{one['seconds']:.3f}",
+    "peak memory, MB": lambda one: f"{one['peak'] / 1e6:,.0f}",
+    "bytes": lambda one: f"{one['size']:,}",
+    "files": lambda one: one["files"],
+    "opset": lambda one: one["opset"],
+    "IR version": lambda one: one["ir"],
+    "oldest onnxruntime": lambda one: one["oldest"],
+}
 
 
 def measure(folder: Path, *, rounds: int) -> Found:
@@ -137,35 +152,3 @@ def answer(path: Path, images: Any) -> Any:
     if len(node.shape) == 2:
         images = images.reshape(len(images), -1)
     return session.run([session.get_outputs()[-1].name], {node.name: images})[0]
-
-
-def ratios(found: Found) -> dict[str, dict[str, float]]:
-    """By what is compared and by peer: the peer's cost as a multiple of ours."""
-    return {
-        "time, the whole process": multiples(found, "wall"),
-        "time, exporting alone": multiples(found, "seconds"),
-        "peak memory": multiples(found, "peak"),
-        "size": multiples(found, "size"),
-    }
-
-
-def layout(found: Found) -> str:
-    """Lay out the table."""
-    shares = ratios(found).values()
-    head = (
-        "contender", "time ÷ ours", "of exporting alone", "memory ÷ ours", "size ÷ ours", "whole process, s",
-        "exporting alone, s", "peak memory, MB", "bytes", "files", "opset", "IR version", "oldest onnxruntime",
-    )  # fmt: skip
-    rows = [
-        (
-            name,
-            *(multiple(share[name]) for share in shares),
-            f"{one['wall']:.2f}",
-            f"{one['seconds']:.3f}",
-            f"{one['peak'] / 1e6:,.0f}",
-            f"{one['size']:,}",
-            *(one[key] for key in ("files", "opset", "ir", "oldest")),
-        )
-        for name, one in found.items()
-    ]
-    return table(head, rows)

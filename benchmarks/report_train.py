@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from .measure import Found, check, fresh, multiple, multiples, table
+from .measure import Figures, Found, check, fresh
 from .memory import memory
 
 OURS = "ours, minibatch SGD"
@@ -20,7 +20,14 @@ SLOW = 60.0
 SAGA_ITERATIONS = 100  # its default
 FLOOR = 0.8
 
-Figures = dict[str, Any]
+RATIOS = {"time, the whole process": "wall", "time, training alone": "seconds", "peak memory": "peak"}
+FIGURES: dict[str, Callable[[Figures], object]] = {
+    "test accuracy": lambda one: f"{one['accuracy']:.4f}",
+    "whole process, s": lambda one: f"{one['wall']:.2f}",
+    "training alone, s": lambda one: f"{one['seconds']:.2f}",
+    "peak memory, MB": lambda one: f"{one['peak'] / 1e6:,.0f}",
+    "": lambda one: one["note"],
+}
 
 
 def measure(folder: Path, *, rounds: int, iterations: int = SAGA_ITERATIONS, floor: float = FLOOR) -> Found:
@@ -140,34 +147,3 @@ def scikit_learn(model: Any, folder: str) -> Figures:
 def told(seconds: float, answers: list[int], note: str = "") -> Figures:
     """Collect a contender's figures."""
     return {"seconds": seconds, "answers": answers, "note": note, "peak": memory("VmHWM")}
-
-
-def ratios(found: Found) -> dict[str, dict[str, float]]:
-    """By what is compared and by peer: the peer's cost as a multiple of ours."""
-    return {
-        "time, the whole process": multiples(found, "wall"),
-        "time, training alone": multiples(found, "seconds"),
-        "peak memory": multiples(found, "peak"),
-    }
-
-
-def layout(found: Found) -> str:
-    """Lay out the table."""
-    shares = ratios(found).values()
-    head = (
-        "contender", "time ÷ ours", "of training alone", "memory ÷ ours", "test accuracy",
-        "whole process, s", "training alone, s", "peak memory, MB", "",
-    )  # fmt: skip
-    rows = [
-        (
-            name,
-            *(multiple(share[name]) for share in shares),
-            f"{one['accuracy']:.4f}",
-            f"{one['wall']:.2f}",
-            f"{one['seconds']:.2f}",
-            f"{one['peak'] / 1e6:,.0f}",
-            one["note"],
-        )
-        for name, one in found.items()
-    ]
-    return table(head, rows)

@@ -5,8 +5,9 @@ python -m benchmarks.runtime --data-dir DIR
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -19,29 +20,8 @@ from .measure import aimed, check, comparison, fashion, fashion_dir, interleaved
 
 OURS = "classifier.classify(array)"
 BARE = "a bare session.run(None, {'images': x})"
-OTHERS = ("torch eager", "TorchScript", "scikit-learn + skl2onnx, in onnxruntime")
+COLD = "cold start to the first answer, s"
 THREADS = 8
-
-# One answer for an array of the model's size; printed with it is the peak memory, in KB. Linux only.
-KIT_ONCE = """
-import sys
-import numpy as np
-import runtime
-answer = runtime.load(sys.argv[1]).classify(np.zeros((28, 28, 1), np.uint8)).index
-print(answer, [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
-"""
-BARE_ONCE = """
-import os
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import sys
-import numpy as np
-import onnxruntime
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-answer = session.run(None, {"images": np.zeros((1, 28, 28, 1), np.uint8)})[0].argmax()
-print(answer, [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
-"""
 GROUP = """
 import click
 @click.group()
@@ -69,42 +49,15 @@ def compare(data: str, data_dir: Path, place: Path, *, rounds: int, calls: int) 
     from trainer import fit, load_data
 
     dataset = load_data(data, data_dir=data_dir)
-    fitted = fit(dataset)
-    path = export(fitted.checkpoint, "onnx", place / "model.onnx").path
+    path = place / "ours" / "model.onnx"  # where the openers look
+    path.parent.mkdir()
+    export(fit(dataset).checkpoint, "onnx", path)
     images = dataset.test.images.numpy()
-    yield latency(path, images, others(fitted, dataset, place), rounds)
+    np.save(place / "one.npy", images[0])
+    yield latency(path, images, rounds)
     yield batch(path, images, rounds)
     yield threads(path, images, calls)
-    yield starts(path, rounds)
-
-
-def others(fitted: Any, dataset: Any, place: Path) -> dict[str, Callable[[NDArray[np.uint8]], int]]:
-    """What else one might deploy, each as a function from an image to a class index."""
-    import torch
-    from skl2onnx import to_onnx
-    from sklearn.linear_model import LogisticRegression
-
-    from export import export
-    from export.formats import torchscript
-    from runtime.session import open_session
-
-    scripted = torchscript.open_artefact(export(fitted.checkpoint, "torchscript", place / "model.pt").path)
-    pixels = dataset.train.images.flatten(1).numpy()[:2000].astype(np.float32)
-    peer = LogisticRegression(max_iter=20).fit(pixels, dataset.train.targets.numpy()[:2000])
-    session = open_session(to_onnx(peer, pixels[:1], options={"zipmap": False}, target_opset=13).SerializeToString())
-    name = session.get_inputs()[0].name
-
-    def eager(image: NDArray[np.uint8]) -> int:
-        with torch.inference_mode():
-            return int(fitted.model.probabilities(torch.from_numpy(image[None]))[0].argmax())
-
-    def script(image: NDArray[np.uint8]) -> int:
-        return int(scripted.probabilities(image[None])[0].argmax())
-
-    def sklearn_onnx(image: NDArray[np.uint8]) -> int:
-        return int(session.run(None, {name: image.reshape(1, -1).astype(np.float32)})[0][0])
-
-    return dict(zip(OTHERS, (eager, script, sklearn_onnx), strict=True))
+    yield starts(place, rounds)
 
 
 def bare_session(path: Path) -> Any:
@@ -114,17 +67,15 @@ def bare_session(path: Path) -> Any:
     return open_session(path.read_bytes())
 
 
-def latency(
-    path: Path, images: NDArray[np.uint8], peers: dict[str, Callable[[NDArray[np.uint8]], int]], rounds: int
-) -> str:
-    """Compare single calls: each contender answers the same images in turns; percentiles over all calls."""
+def latency(path: Path, images: NDArray[np.uint8], rounds: int) -> str:
+    """Compare single calls: both answer the same images in turns; percentiles over all calls."""
     import runtime
 
     classifier, session = runtime.load(path), bare_session(path)
     contenders: dict[str, Callable[[NDArray[np.uint8]], Any]] = {
         OURS: classifier.classify,
         BARE: lambda image: session.run(None, {"images": image[None]}),
-    } | peers
+    }
     some = list(images[:500])
     wanted = classifier.probabilities(images[:500]).argmax(axis=1).tolist()
     check([classifier.classify(image).index for image in some] == wanted, "the batch's labels", "others")
@@ -191,7 +142,7 @@ def threads(path: Path, images: NDArray[np.uint8], calls: int) -> str:
 
     names = {f"one classifier in {THREADS} threads": ours, f"{THREADS} bare sessions in as many threads": bare}
     with ThreadPoolExecutor(THREADS) as pool:
-        seconds = interleaved({name: lambda do=do: list(pool.map(do, range(THREADS))) for name, do in names.items()}, 3)
+        seconds = interleaved({name: partial(all_threads, pool, do) for name, do in names.items()}, 3)
     mine, others = (median(taken) for taken in seconds.values())
     rows = [(name, f"{THREADS * calls / median(taken):,.0f}", "", "") for name, taken in seconds.items()]
     ratio = others / mine
@@ -199,10 +150,15 @@ def threads(path: Path, images: NDArray[np.uint8], calls: int) -> str:
     return table(("what", "calls a second", "ours ÷ this", "target"), rows)
 
 
-def starts(path: Path, rounds: int) -> str:
+def all_threads(pool: ThreadPoolExecutor, do: Callable[[int], None]) -> None:
+    """Do something in all threads to its end."""
+    list(pool.map(do, range(THREADS)))
+
+
+def starts(place: Path, rounds: int) -> str:
     """Compare fresh processes: the first answer, its memory, imports, and the help."""
     pairs = {
-        "cold start to the first answer, s": (("-c", KIT_ONCE, path), ("-c", BARE_ONCE, path), 1.10),
+        COLD: (("-m", "benchmarks.openers", "ours", place), ("-m", "benchmarks.openers", "bare", place), 1.10),
         "import runtime; against numpy and onnxruntime, s": (
             ("-c", "import runtime.session; runtime.session.onnxruntime()"),
             ("-c", "import os; os.environ['ORT_DISABLE_TELEMETRY'] = '1'; import numpy, onnxruntime"),
@@ -214,22 +170,23 @@ def starts(path: Path, rounds: int) -> str:
     for name, (ours, peer, limit) in pairs.items():
         outputs: dict[str, list[str]] = {"ours": [], "peer": []}
         seconds = interleaved(
-            {
-                "ours": lambda ours=ours, kept=outputs["ours"]: kept.append(process(*ours)),
-                "peer": lambda peer=peer, kept=outputs["peer"]: kept.append(process(*peer)),
-            },
-            rounds,
+            {name: partial(run, command, outputs[name]) for name, command in (("ours", ours), ("peer", peer))}, rounds
         )
         mine, other = median(seconds["ours"]), median(seconds["peer"])
         rows.append((name, f"{mine:.3f}", f"{other:.3f}", f"{mine / other:.3f}", aimed(mine / other, limit)))
-        if path in ours:
+        if name == COLD:
             answers = {key: [line.split() for line in lines] for key, lines in outputs.items()}
             check(answers["ours"][0][0] == answers["peer"][0][0], "the bare session's answer", "another")
-            memory = {key: median(float(line[1]) / 1024 for line in lines) for key, lines in answers.items()}
+            memory = {key: median(int(line[1]) / 1e6 for line in lines) for key, lines in answers.items()}
             ratio = memory["ours"] / memory["peer"]
             numbers = (f"{memory['ours']:.1f}", f"{memory['peer']:.1f}", f"{ratio:.3f}")
             rows.append(("peak memory of that process, MB", *numbers, aimed(ratio, 1.05)))
     return table(("a fresh process", "ours", "the bare one", "ours ÷ this", "target"), rows)
+
+
+def run(command: Sequence[str | Path], outputs: list[str]) -> None:
+    """Run Python to its end, and keep what it printed."""
+    outputs.append(process(*command))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from statistics import median
 import click
 import numpy as np
 
-from .growth import BLOCK, CLASSES, SIDE, figures, write
+from .bars import drawing
+from .growth import BLOCK, CLASSES, SIDE, figures, mapped, write
 from .measure import ROOT, Disturbance, aimed, check, fresh, machine, put, table
 from .memory import memory
 
@@ -190,26 +191,15 @@ def limited_table(size: int, folder: Path) -> str:
     count = size // SIDE**2
     write(folder, count)
     runs = [
-        (fresh(from_memory, folder=str(folder), epochs=2), fresh(limited, folder=str(folder), epochs=2))
+        (fresh(from_memory, folder=str(folder), epochs=2), fresh(mapped, folder=str(folder), room=GB, epochs=2))
         for _ in range(2)
     ]
-    whole, mapped = (median(run[way]["rate"] for run in runs) for way in (0, 1))
-    row = (f"{count:,}", f"{size / GB:.1f}", f"{whole:,.0f}", f"{mapped:,.0f}", f"{mapped / whole:.2f}",
-           aimed(mapped / whole, 0.5, least=True), f"{runs[0][1]['beyond'] / GB:.2f}")  # fmt: skip
+    whole, limited = median(one["rate"] for one, _ in runs), median(1 / other["per_image"] for _, other in runs)
+    beyond = median(other["anonymous"] - other["imported"] for _, other in runs)
+    row = (f"{count:,}", f"{size / GB:.1f}", f"{whole:,.0f}", f"{limited:,.0f}", f"{limited / whole:.2f}",
+           aimed(limited / whole, 0.5, least=True), f"{beyond / GB:.2f}")  # fmt: skip
     head = ("images", "GB", "in memory, images/s", "with 1 GB, images/s", "÷", "target", "anonymous memory taken, GB")
     return table(head, [row])
-
-
-def limited(folder: str, epochs: int) -> dict[str, float]:
-    """Train on mapped images after the process was held to 1 GB beyond what it has with everything imported."""
-    from trainer import Split
-
-    imported = memory("RssAnon")
-    most = memory("VmData") + GB
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    train = Split.of(np.load(Path(folder, "images.npy"), mmap_mode="r"), np.load(Path(folder, "targets.npy")))
-    found = rate(figures(train, epochs)["per_image"])
-    return found | {"beyond": memory("RssAnon") - imported}
 
 
 def all_reduce(folder: Path) -> float:
@@ -272,11 +262,7 @@ def nodes(core_seconds: float) -> str:
 
 def draw(found: Found, path: Path) -> None:
     """Draw images a second and peak memory over the number of images, both on logarithmic scales."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": "scale", "font.size": 9}):
-        figure = Figure(figsize=(9, 4), layout="constrained")
+    with drawing(path, size=(9, 4)) as figure:
         for axes, key, unit, label in zip(
             figure.subplots(1, 2), ("rate", "peak"), (1, MB), ("images a second", "peak memory, MB"), strict=True
         ):
@@ -286,7 +272,6 @@ def draw(found: Found, path: Path) -> None:
             axes.grid(visible=True, alpha=0.3)
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
-        figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

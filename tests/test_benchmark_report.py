@@ -56,10 +56,9 @@ def test_slow_ones_train_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_train, "run", run)
     found = report_train.measure(Path(), rounds=3, iterations=7)
     assert {name: calls.count(name) for name in calls} == {"ours": 3, "textbook": 1, "logistic": 6, "sgd": 3}
-    assert (
-        report_train.ratios(found)["time, the whole process"]["textbook: DataLoader, autograd, torch.optim.SGD"] == 61
-    )
-    assert "≤ 7 iterations" in report_train.layout(found)
+    shares = measure.ratios(found, report_train.RATIOS)
+    assert shares["time, the whole process"]["textbook: DataLoader, autograd, torch.optim.SGD"] == 61
+    assert "≤ 7 iterations" in measure.compared(found, report_train.RATIOS, report_train.FIGURES)
 
 
 @linux

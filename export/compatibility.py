@@ -46,6 +46,7 @@ RELEASES = {
     (1, 29): Release(opset=26, ir=13, ort=6),
     (1, 30): Release(opset=26, ir=13, ort=6),
     (1, 31): Release(opset=26, ir=13, ort=6),
+    (1, 32): Release(opset=28, ir=14, ort=6),
 }
 
 

@@ -97,7 +97,10 @@ class ImageContract:
         if 0 in image.size:
             raise InputError(f"expected an image of at least 1 × 1 pixels, got {image.width} × {image.height}")
         try:
-            converted = _flatten(image).convert(self.color)
+            converted = _flatten(image)
+            converted.load()
+            if converted.mode != self.color:
+                converted = converted.convert(self.color)
         except InputError:
             raise
         except Exception as error:  # an image that was opened but not loaded may turn out to be damaged
@@ -167,7 +170,8 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
                     "shrink it first"
                 )
             image.load()
-            return ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
     except pillow.DecompressionBombError:
         raise InputError(f"{name}: expected at most {MAX_PIXELS:,} pixels, found more: shrink it first") from None
     except UnidentifiedImageError:
@@ -182,13 +186,15 @@ def _read(source: str | os.PathLike[str]) -> tuple[bytes, str]:
     path = source
     try:
         path = os.fspath(source)
-        kind = os.stat(path).st_mode  # noqa: PTH116 - importing pathlib costs a cold start its 10 ms
-        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # opening a pipe may wait for ever
+        about = os.stat(path)  # noqa: PTH116 - importing pathlib costs a cold start its 10 ms
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # opening a pipe may wait for ever
             raise InputError(
                 f"{path}: expected an image file, found a device or a pipe: pass the bytes, or name a file"
             )
         with open(path, "rb") as file:  # noqa: PTH123 - as above
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(min(about.st_size, MAX_FILE_BYTES) + 1)  # what is asked for is set aside, read or not
+            if about.st_size < len(data) <= MAX_FILE_BYTES:
+                data += file.read(MAX_FILE_BYTES + 1 - len(data))
     except (OSError, TypeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{path}: expected an image file that can be read, found: {reason}") from None

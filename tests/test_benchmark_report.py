@@ -96,7 +96,7 @@ def test_the_oldest_onnxruntime() -> None:
         "1.15",
         "1.18",
         "1.17",
-        "none up to 1.31",
+        "none up to 1.32",
     ]
 
 

@@ -36,9 +36,9 @@ def rewritten(model: Path, *, opset: int = OPSET, ir: int = IR_VERSION) -> bytes
         ("1.22.0.dev20250306001", (1, 22)),
         ("1.20", (1, 20)),
         ("1.31.1", (1, 31)),
-        ("1.32", (1, 31)),
-        ("1.999.0", (1, 31)),
-        ("2.0", (1, 31)),
+        ("1.32.0", (1, 32)),
+        ("1.999.0", (1, 32)),
+        ("2.0", (1, 32)),
     ],
 )
 def test_look_up(version: str, row: tuple[int, int]) -> None:

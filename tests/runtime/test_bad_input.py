@@ -299,6 +299,10 @@ INPUT: dict[str, Case] = {
         classify(Image.new("RGBA", (0, 0))),
         "expected an image of at least 1 × 1 pixels, got 0 × 0",
     ),
+    "damage in grey that Pillow finds late": (
+        classify(lazy(encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)))[:90])),
+        "expected an image that converts to L, got mode L (<…>)",
+    ),
     "damage that Pillow finds late": (
         classify(lazy(noise("PNG")[:6000])),
         "expected an image that converts to L, got mode RGB (<…>)",

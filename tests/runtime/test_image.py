@@ -36,6 +36,12 @@ def test_an_array_of_the_models_size_is_used_as_it_is() -> None:
     assert COLOUR.pixels(colour) is colour
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="has no files that hold more than they say")
+def test_a_file_that_holds_more_than_it_says_is_read_to_its_end() -> None:
+    with pytest.raises(InputError, match=r"found [1-9]\d{2,} bytes that begin b'Name:"):
+        GREY.pixels("/proc/self/status")
+
+
 @pytest.mark.parametrize("contract", [GREY, COLOUR])
 @pytest.mark.parametrize("shape", [(4, 6, 1), (4, 6, 3), (9, 5, 1), (50, 40, 3)])
 def test_arrays_files_bytes_and_pillow_images_become_the_same_pixels(

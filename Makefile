@@ -43,7 +43,7 @@ bench-quick: $(VENV)/installed  ## the same roughly, in a minute or two; on scik
 
 coverage: $(VENV)/installed  ## run the everyday suite and list what it does not reach; below 95 % is an error
 	$(VENV)/bin/python -m coverage erase
-	$(VENV)/bin/python -m coverage run -m pytest
+	$(VENV)/bin/python -m coverage run -m pytest --numprocesses 2
 	$(VENV)/bin/python -m coverage combine --quiet
 	$(VENV)/bin/python -m coverage report
 

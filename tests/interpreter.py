@@ -9,6 +9,7 @@ from pathlib import Path
 from click.testing import Result
 
 Kit = Callable[..., Result]
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}  # for interpreters that may write nothing more, or are counted or stopped
 
 
 def run_python(

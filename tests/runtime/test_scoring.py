@@ -32,7 +32,7 @@ from runtime.listing import Chunk, Files, find_chunks
 from runtime.parquet import Reader, Rows
 from runtime.predictions import writing
 from runtime.scoring import Scored, Scorer
-from tests.interpreter import Kit, run_python
+from tests.interpreter import UNMEASURED, Kit, run_python
 from tests.runtime.mortal import Mortal
 from trainer import Dataset, FitConfig, fit
 
@@ -423,7 +423,7 @@ def test_parts_are_of_bounded_size(run_kit: Kit, model: Path, photos: Path, monk
 
 
 def test_a_full_disk(model: Path, photos: Path) -> None:
-    """A limit on the size of files stops the writing half way, as a full disk does; coverage has files of its own."""
+    """A limit on the size of files stops the writing half way, as a full disk does."""
     code = """
 import resource, signal
 import kit
@@ -431,8 +431,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 kit.main(['classify', *sys.argv[1:]])
 """
-    unmeasured = {"COVERAGE_PROCESS_CONFIG": ""}
-    result = run_python(code, "photos", "--model", model, "--output", "out", cwd=photos.parent, environment=unmeasured)
+    result = run_python(code, "photos", "--model", model, "--output", "out", cwd=photos.parent, environment=UNMEASURED)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         "kit: out: expected a place to write to, found: File too large: free some space or choose another folder\n"
@@ -526,10 +525,13 @@ def test_a_process_that_dies_again_and_again(model: Path, small_chunks: list[Chu
 
 
 def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "kit", "classify", *map(str, arguments)]
+    """Start the command as a terminal would: it hears Ctrl-C, even where these tests run in the background."""
+    code = "import signal\nimport kit\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nkit.main()"
+    command = [sys.executable, "-c", code, "classify", *map(str, arguments)]
     return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        command, cwd=folder, env={**os.environ, **UNMEASURED}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.image import ImageContract
-from tests.interpreter import run_python
+from tests.interpreter import UNMEASURED, run_python
 from trainer import DataError, decode
 from trainer.image_cache import CachedImages, Files, cached_images, default_cache_dir
 
@@ -240,7 +240,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 contract = ImageContract(height=64, width=64)
 cached_images(Files(Path(sys.argv[1]), ["000.bmp"]), contract, cache_dir=Path(sys.argv[2]))
 """
-    error = run_python(code, root, cache).stderr.splitlines()[-1]
+    error = run_python(code, root, cache, environment=UNMEASURED).stderr.splitlines()[-1]
     assert re.search(rf"DataError: {cache}/\w+\.npy: expected .*, found: File too large: .* KIT_CACHE_DIR$", error)
     assert list(cache.iterdir()) == []
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.interpreter import Kit, run_python
+from tests.interpreter import UNMEASURED, Kit, run_python
 from trainer import ConfigError, Dataset, FitConfig, Split, fit, memory
 from trainer.cli import size_in_bytes
 from trainer.mapped import MappedImages
@@ -137,7 +137,7 @@ before = resident()
 fit((images, targets), FitConfig(epochs=1, device="cpu"), memory_limit=2**24, on_batch=watch)
 print(most - before)
 """
-    result = run_python(code, tmp_path / "images.npy")
+    result = run_python(code, tmp_path / "images.npy", environment=UNMEASURED)
     assert int(result.stdout) < 100, result.stderr  # MB
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime import InputError, KitError
-from tests.interpreter import Kit, run_python
+from tests.interpreter import UNMEASURED, Kit, run_python
 from trainer import DataError, Dataset, decode, load_data
 from trainer.parquet import load_parquet
 
@@ -259,7 +259,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 from trainer.parquet import load_parquet
 load_parquet(sys.argv[1])
 """
-    result = run_python(code, file)
+    result = run_python(code, file, environment=UNMEASURED)
     assert "DataError" in result.stderr.splitlines()[-1]
     assert "expected a place to write to" in result.stderr.splitlines()[-1]
     assert list(cache.glob("*")) == []

@@ -1,6 +1,5 @@
 """A checkpoint becomes an artefact: written beside its name, opened again, compared, and only then renamed."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from runtime.artefact import Golden, Metadata
+from runtime.digest import digest
 from trainer.checkpoint import Checkpoint
 from trainer.files import replacing
 
@@ -106,8 +106,7 @@ def gate_for(tolerance: float, agreement: float = 1.0) -> Gate:
 
 def report(format: str, path: Path, data: bytes, **found: Any) -> ExportReport:  # noqa: A002 - as above
     """Report on `data`, as written to `path`."""
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return ExportReport(format=format, path=path, size=len(data), digest=digest, **found)
+    return ExportReport(format=format, path=path, size=len(data), digest=digest(data), **found)
 
 
 def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof) -> Metadata:

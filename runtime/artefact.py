@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from .digest import sha256
+from .digest import digest, sha256
 from .errors import ArtefactError, InputError
 from .image import CHANNELS, ImageContract, Pixels
 
@@ -148,7 +148,7 @@ def check_seal(data: bytes) -> str:
             f"expected the content that the file was sealed with, {found[0][:12].decode()}…, found {expected[:12]}…: "
             "it was damaged on its way, copy it again"
         )
-    return f"sha256:{sha256(data).hexdigest()}"
+    return digest(data)
 
 
 def format_of(data: bytes) -> str:

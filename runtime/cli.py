@@ -15,7 +15,7 @@ import numpy as np
 from .classifier import Classifier, load
 from .errors import InputError
 from .image import MAX_FILE_BYTES, Pixels
-from .listing import SUFFIXES
+from .listing import images_below
 from .skew import findings
 from .text import as_json, complain, printable, say
 from .watch import LOOK_AT, SkewWarning
@@ -160,10 +160,7 @@ def _names(given: tuple[str, ...]) -> Iterator[str]:
         if name == STANDARD_INPUT or not os.path.isdir(name):  # noqa: PTH112 - Path raises for a name that is too long
             yield name
             continue
-        below = sorted(path for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-        if not below:
-            raise InputError(f"{name}: expected a folder with images, found none ({', '.join(sorted(SUFFIXES))})")
-        yield from map(str, below)
+        yield from images_below(name)
 
 
 def _print(answers: list[dict[str, Any]]) -> None:

@@ -8,4 +8,9 @@ except ImportError:
     except ImportError:
         from hashlib import sha256
 
-__all__ = ["sha256"]
+__all__ = ["digest", "sha256"]
+
+
+def digest(data: bytes) -> str:
+    """Write the digest of a file's bytes as it stands in reports and artefacts."""
+    return f"sha256:{sha256(data).hexdigest()}"

@@ -36,6 +36,7 @@ MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 10**6
 # Pillow knows more, of which some start programs (EPS) or unpack without a bound.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,11 @@ class ImageContract:
             converted = converted.resize((self.width, converted.height), resampling)
             converted = converted.resize((self.width, self.height), resampling)
         return np.asarray(converted, dtype=np.uint8).reshape(self.shape)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file in a folder is one of its images, by its name; hidden ones are not."""
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixels | str]:

@@ -1,6 +1,5 @@
 """`kit inspect`: what is in an artefact of any format. Needs no torch, and runs no code from the file."""
 
-import hashlib
 import io
 import re
 import sys
@@ -14,6 +13,7 @@ import click
 
 from .artefact import EXTRA_FILE, PREFIX, Metadata, format_of, from_props, from_text
 from .classifier import MAX_MODEL_BYTES, Classifier
+from .digest import digest
 from .errors import ArtefactError
 from .session import Settings, open_session
 from .text import as_json, complain, printable, say
@@ -64,8 +64,7 @@ def describe(path: Path) -> dict[str, Any]:
         if not found:
             raise ArtefactError(message) from None
         found["error"] = message
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return {"artefact": str(path), "format": found.pop("format"), "size": len(data), "digest": digest, **found}
+    return {"artefact": str(path), "format": found.pop("format"), "size": len(data), "digest": digest(data), **found}
 
 
 def _onnx_parts(data: bytes) -> Iterator[dict[str, Any]]:

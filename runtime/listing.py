@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from .errors import InputError
+from .image import SUFFIXES, is_image
 from .parquet import Rows, find_rows, find_urls, is_parquet, is_url
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 FOOTERS_AT_ONCE = 8
 
 
@@ -62,28 +62,33 @@ def _expand(given: str) -> Iterator[str]:
     if is_url(given):
         yield from find_urls(given)
     elif Path(given).exists():
-        yield from _below(given)
+        yield from _inside(given)
     else:
         found = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - of absolute and of relative patterns
         if not found:
             raise InputError(f"{given}: expected an image, a folder, Parquet or a glob, found nothing: name another")
         for name in found:
-            yield from _below(name)
+            yield from _inside(name)
 
 
-def _below(name: str) -> Sequence[str]:
-    """List the images and Parquet files in a folder and below; hidden ones are left out."""
-    if not Path(name).is_dir():
-        return [name]
+def _inside(name: str) -> list[str]:
+    return images_below(name, parquet=True) if Path(name).is_dir() else [name]
+
+
+def images_below(folder: str, *, parquet: bool = False) -> list[str]:
+    """List the images in a folder and below it, sorted; hidden files and folders are left out. Raises InputError.
+
+    parquet: whether Parquet files are listed too.
+    """
     found = []
-    for current, folders, files in os.walk(name):
-        folders[:] = [folder for folder in folders if not folder.startswith(".")]
-        found += [Path(current, file) for file in files if not file.startswith(".") and _is_input(file)]
+    for current, folders, files in os.walk(folder):
+        folders[:] = [inner for inner in folders if not inner.startswith(".")]
+        found += [Path(current, file) for file in files if is_image(file) or (parquet and _is_visible_parquet(file))]
     if not found:
-        kinds = ", ".join(sorted({*SUFFIXES, ".parquet"}))
-        raise InputError(f"{name}: expected a folder with images or Parquet, found none ({kinds}): name another")
+        wanted, kinds = ("images or Parquet", (*SUFFIXES, ".parquet")) if parquet else ("images", SUFFIXES)
+        raise InputError(f"{folder}: expected a folder with {wanted}, found none ({', '.join(kinds)}): name another")
     return [str(path) for path in sorted(found)]
 
 
-def _is_input(name: str) -> bool:
-    return is_parquet(name) or os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - of many names
+def _is_visible_parquet(name: str) -> bool:
+    return is_parquet(name) and not name.startswith(".")

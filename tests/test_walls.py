@@ -95,6 +95,7 @@ def test_each_part_imports_only_what_the_design_allows() -> None:
             "tqdm",
             "runtime.image",
             "runtime.parquet",
+            "runtime.digest",
             "pyarrow",
             "runtime.errors",
             "runtime.processes",

@@ -1,6 +1,5 @@
 """The checkpoint: `model.safetensors`, tensors with JSON beside them, and no code. Read and written without torch."""
 
-import hashlib
 import json
 import os
 import stat
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.digest import digest
 from runtime.errors import InputError, needs_extra
 from runtime.image import ImageContract
 
@@ -68,7 +68,7 @@ class Checkpoint:
 
     def digest(self) -> str:
         """sha256 of the checkpoint's bytes."""
-        return f"sha256:{hashlib.sha256(self.to_bytes()).hexdigest()}"
+        return digest(self.to_bytes())
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.image import ImageContract
+from runtime.image import SUFFIXES, ImageContract, is_image
 
 from .data import Dataset, of_parts
 from .errors import DataError
 from .image_cache import Files, Progress, cached_images, default_cache_dir, note, report_unreadable
 
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 PARTS = ("train", "test")
 PART_NAMES = {*PARTS, "training", "testing", "val", "valid", "validation"}
 LAYOUT = "lay the images out as DIR/<class>/*.png, or as DIR/train/<class>/*.png with DIR/test/<class>/*.png"
@@ -34,7 +33,7 @@ def load_folder(
     split, where there is no test folder. cache_dir: where decoded images are kept, by default `default_cache_dir()`.
     progress: called with the number of images decoded so far, and of all.
 
-    Labels are the class folders' names, sorted. A class has the files with EXTENSIONS in its folder and the folders in
+    Labels are the class folders' names, sorted. A class has the image files in its folder and the folders in
     it; hidden ones are left out, and so are links from a class to another folder. Up to 1 % of the images may be
     unreadable: they are left out and named on standard error. With a test folder the images are mapped from the cache
     and can only be read: writing to them kills the process. Raises DataError, and InputError where image_size or color
@@ -117,7 +116,7 @@ def _check_classes(parts: Sequence[_Part], least: int) -> None:
             if len(names) < least:
                 raise DataError(
                     f"{part.folder / label}: expected at least {least} readable image{'s' * (least - 1)} "
-                    f"({_listed(EXTENSIONS)}), found {len(names)}: add some, or remove the folder"
+                    f"({_listed(SUFFIXES)}), found {len(names)}: add some, or remove the folder"
                 )
 
 
@@ -144,12 +143,8 @@ def _images(root: Path, folder: Path) -> list[str]:
     for current, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         prefix = Path(current).relative_to(root).as_posix()
-        names += [f"{prefix}/{name}" for name in files if _is_image(name)]
+        names += [f"{prefix}/{name}" for name in files if is_image(name)]
     return sorted(names)
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
 
 
 def _no_folder(error: OSError, folder: Path) -> DataError:

@@ -67,7 +67,8 @@ def test_a_folder_and_standard_input(run_kit: Kit, model: Path, images: list[Pat
     deeper = images[0].parent / "deeper"
     deeper.mkdir()
     images[2].rename(deeper / "2.PNG")
-    (deeper / "notes.txt").write_text("no image")
+    for name in ("notes.txt", "._2.PNG", ".hidden.png"):
+        (deeper / name).write_text("no image")
     found = run_kit("classify", images[0].parent, "--model", model)
     assert (found.exit_code, found.stderr) == (0, "")
     assert [line.split()[0] for line in found.stdout.splitlines()] == [*map(str, images[:2]), str(deeper / "2.PNG")]

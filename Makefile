@@ -38,7 +38,7 @@ docs: $(VENV)/installed  ## build the documentation into docs/_build/html
 bench: $(VENV)/installed  ## measure against peers, into docs/benchmarks.md; 20 minutes; KIT_DATA_DIR says where Fashion-MNIST lies
 	$(VENV)/bin/python -m benchmarks.report --write docs/benchmarks.md
 
-bench-quick: $(VENV)/installed  ## the same roughly, in a minute or two; on scikit-learn's digits where there is no Fashion-MNIST
+bench-quick: $(VENV)/installed  ## the same roughly, in a minute; on scikit-learn's digits where there is no Fashion-MNIST
 	$(VENV)/bin/python -m benchmarks.report --quick
 
 coverage: $(VENV)/installed  ## run the everyday suite and list what it does not reach; below 95 % is an error

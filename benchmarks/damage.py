@@ -7,7 +7,6 @@ onnx.checker or onnxruntime does.
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 
 from runtime import KitError
 
-from .measure import check, fresh, table
-from .report_export import OURS, SKL2ONNX, TORCH, TORCH_EXAMPLES, answer, through_skl2onnx, through_torch
+from .measure import check, table
+from .report_export import OURS, PLACES, TORCH_EXAMPLES, answer, through_skl2onnx, through_torch
 from .subject import arrays, logistic
 
 FLIPS, CUTS = 100, 20
@@ -66,27 +65,20 @@ WRITTEN: tuple[Written, ...] = (
     lambda weights: weights.T.tobytes(),
     lambda weights: b"".join(ATTRIBUTE + number.tobytes() for number in weights.T.flat),
 )
-PEERS = {TORCH: "torch_onnx", SKL2ONNX: "skl2onnx"}
 
 
-def measure(folder: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """By damage and contender: how many were caught, out of how many."""
+def measure(folder: Path, wrong: Mapping[str, Mapping[str, bool]]) -> dict[str, dict[str, tuple[int, int]]]:
+    """By damage and contender: how many were caught, out of how many. wrong: by contender, the exports it noticed."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     weights, bias = (np.load(folder / "weights.npz")[name] for name in ("weights", "bias"))
-    for name, place in ((OURS, "ours"), *PEERS.items()):
+    for name, place in PLACES.items():
         opens, errors = (open_ours, KitError) if name == OURS else (open_peers, Exception)
         opens(folder / place / "model.onnx")
         for damage, files in damaged(folder / place, weights, bias).items():
             noticed = [caught(partial(opens, path), errors) for path in files]
             found.setdefault(damage, {})[name] = sum(noticed), len(noticed)
-    with ThreadPoolExecutor() as pool:
-        wrong = list(pool.map(lambda place: fresh(wrong_exports, folder=str(folder), peer=place), PEERS.values()))
-    for name, results in zip(PEERS, wrong, strict=True):
-        for damage in WRONG:
-            found.setdefault(damage, {})[name] = int(results[damage]), 1
-    wrong_export(folder, lambda weights, bias: (weights, bias))  # which is right, and is not refused
-    for damage, change in WRONG.items():
-        found[damage] = {OURS: (int(caught(partial(wrong_export, folder, change), KitError)), 1), **found[damage]}
+    for damage in WRONG:
+        found[damage] = {name: (int(noticed[damage]), 1) for name, noticed in wrong.items()}
     return found
 
 
@@ -195,24 +187,27 @@ def wrong_export(folder: Path, change: Change) -> None:
         export(load_checkpoint(folder / "model.safetensors"), "onnx", folder / "wrong.onnx")
 
 
-def wrong_exports(folder: str, peer: str) -> dict[str, bool]:
-    """Export with a peer what is not the trained model, and open it; for a fresh process."""
-    numbers = np.load(f"{folder}/weights.npz")
-    path = Path(folder, f"wrong-{peer}.onnx")
+def wrong_exports(folder: Path, place: str) -> dict[str, bool]:
+    """Export what is not the trained model, with the contender that has this place; say what it notices."""
+    if place == "ours":
+        wrong_export(folder, lambda weights, bias: (weights, bias))  # which is right, and is not refused
+        return {name: caught(partial(wrong_export, folder, change), KitError) for name, change in WRONG.items()}
+    numbers = np.load(folder / "weights.npz")
+    path = folder / f"wrong-{place}.onnx"
     results = {}
     for name, change in WRONG.items():
         weights, bias = change(numbers["weights"], numbers["bias"])
-        results[name] = caught(partial(peer_export, Path(folder), peer, weights, bias, path))
+        results[name] = caught(partial(peer_export, folder, place, weights, bias, path))
         if not results[name]:
             images = arrays(folder, "test")[0]
-            off = float(np.abs(answer(path, images) - np.load(f"{folder}/expected.npy")).max())
+            off = float(np.abs(answer(path, images) - np.load(folder / "expected.npy")).max())
             check(off > NOTICED, f"{name}: other answers", f"a difference of {off}")
     return results
 
 
-def peer_export(folder: Path, peer: str, weights: Floats, bias: Floats, path: Path) -> None:
+def peer_export(folder: Path, place: str, weights: Floats, bias: Floats, path: Path) -> None:
     """Export these weights with a peer, and open the file."""
-    if peer == "skl2onnx":
+    if place == "skl2onnx":
         through_skl2onnx(logistic(weights, bias), path)
     else:
         import torch

@@ -1,14 +1,16 @@
 """What one might deploy to classify an image, each opened as its users open it.
 
-    python -m benchmarks.openers NAME FOLDER
+    python -m benchmarks.openers NAME FOLDER [SECONDS]
 
-is the least script with one answer: it prints the index of the answer and the peak of the process's memory, in bytes.
-Nothing is imported before the opener does it, since the imports are a part of what is timed. FOLDER is what
-`subject.prepare` and the exporters left.
+is the least script with one answer: it prints as JSON the index of the answer, when it was there (seconds since 1970)
+and the peak of the process's memory until then, in bytes. With SECONDS it goes on to `report_classify.timed`. Nothing
+is imported before the opener does it, since the imports are a part of what is timed. FOLDER is what `subject.prepare`
+and the exporters left.
 """
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -118,12 +120,20 @@ def opened(name: str, folder: str) -> tuple[One, Many]:
     return OPENERS[name](folder)
 
 
-def main(name: str, folder: str) -> None:
-    """Answer once."""
-    one, _ = opened(name, folder)
+def main(name: str, folder: str, seconds: str = "") -> None:
+    """Answer once, and go on if seconds are given."""
+    one, many = opened(name, folder)
     import numpy as np
 
-    print(one(np.load(f"{folder}/one.npy")), memory("VmHWM"))
+    answer = one(np.load(f"{folder}/one.npy"))
+    found = {"answer": answer, "answered": time.time(), "peak": memory("VmHWM")}
+    import json
+
+    if seconds:
+        from .report_classify import timed
+
+        found |= timed(name, one, many, folder, float(seconds))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

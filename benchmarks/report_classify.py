@@ -1,12 +1,13 @@
 """Classifying with one trained model, by what might be deployed; each contender is a process of its own."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from .measure import Figures, Found, check, fresh, process
+from .measure import Figures, Found, check, process
 
 CONTENDERS = {  # by opener: what it is, and what has to be installed for it
     "ours": ("ours: runtime.load(file).classify", "softmax-kit"),
@@ -49,7 +50,7 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
     runs: dict[str, list[Figures]] = {name: [] for name in CONTENDERS}
     for _ in range(rounds):
         for name, of in runs.items():
-            of.append(fresh(timed, name=name, folder=str(folder), seconds=seconds) | cold(name, folder))
+            of.append(run(name, folder, seconds))
     sizes = {package: size([package]) for package in {package for _, package in CONTENDERS.values()}}
     return {
         CONTENDERS[name][0]: {key: median(one[key] for one in of) for key in of[0]}
@@ -58,23 +59,19 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
     }
 
 
-def cold(name: str, folder: Path) -> Figures:
-    """Start a process that answers once: its seconds to the end, and its peak of memory."""
+def run(name: str, folder: Path, seconds: float) -> Figures:
+    """Start a process: the seconds until it has answered once, its peak of memory until then, and what is timed."""
     import numpy as np
 
-    started = time.perf_counter()
-    answer, peak = map(int, process("-m", "benchmarks.openers", name, folder).split())
-    seconds = time.perf_counter() - started
+    started = time.time()
+    figures: Figures = json.loads(process("-m", "benchmarks.openers", name, folder, str(seconds)))
     expected = int(np.load(folder / "expected.npy", mmap_mode="r")[0].argmax())
-    check(answer == expected, f"{name}: the index {expected}", answer)
-    return {"cold": seconds, "peak": peak}
+    check(figures["answer"] == expected, f"{name}: the index {expected}", figures["answer"])
+    return figures | {"cold": figures["answered"] - started}
 
 
-def timed(name: str, folder: str, seconds: float) -> Figures:
-    """Time single arrays, single PNG files and batches, after their answers are checked; for a fresh process."""
-    from .openers import opened
-
-    one, many = opened(name, folder)
+def timed(name: str, one: Callable[[Any], int], many: Clocked, folder: str, seconds: float) -> Figures:
+    """Time single arrays, single PNG files and batches, after their answers are checked."""
     import numpy as np
 
     images, expected = np.load(f"{folder}/test-images.npy"), np.load(f"{folder}/expected.npy")

@@ -12,6 +12,7 @@ from .memory import memory
 OURS = "ours: export(checkpoint, 'onnx')"
 TORCH = "torch.onnx.export"
 SKL2ONNX = "skl2onnx.to_onnx"
+PLACES = {OURS: "ours", TORCH: "torch_onnx", SKL2ONNX: "skl2onnx"}
 TOLERANCE = 1e-4
 TORCH_EXAMPLES = 2  # from one alone torch makes a file for one image, whatever dynamic_shapes says
 
@@ -33,22 +34,35 @@ FIGURES: dict[str, Callable[[Figures], object]] = {
 }
 
 
-def measure(folder: Path, *, rounds: int) -> Found:
-    """Export with each contender, in turns, each in a fresh process; check what the last files answer."""
-    contenders: dict[str, Callable[..., Figures]] = {OURS: ours, TORCH: torch_onnx, SKL2ONNX: skl2onnx}
-    runs: Found = {name: {} for name in contenders}
-    for _ in range(rounds):
-        for name, write in contenders.items():
-            started = time.perf_counter()
-            figures = fresh(write, folder=str(folder))
-            figures["wall"] = time.perf_counter() - started
-            for key, value in figures.items():
-                runs[name].setdefault(key, []).append(value)
-    found: Found = {name: {key: median(values) for key, values in of.items()} for name, of in runs.items()}
-    for name, write in contenders.items():
-        found[name] |= about(folder / write.__name__)
-        check_answers(name, folder / write.__name__ / "model.onnx", folder)
-    return found
+def measure(folder: Path, *, rounds: int) -> tuple[Found, dict[str, dict[str, bool]]]:
+    """Export with each contender, in turns, each in a fresh process; check what the last files answer.
+
+    Returns the figures, and which wrong exports each contender notices.
+    """
+    runs: dict[str, list[Figures]] = {name: [] for name in PLACES}
+    for last in [*[False] * (rounds - 1), True]:
+        for name, place in PLACES.items():
+            started = time.time()
+            figures = fresh(exported, place=place, folder=str(folder), wrong=last)
+            runs[name].append(figures | {"wall": figures["done"] - started})
+    found: Found = {
+        name: {key: median(one[key] for one in of) for key in ("wall", "seconds", "peak")} for name, of in runs.items()
+    }
+    for name, place in PLACES.items():
+        found[name] |= about(folder / place)
+        check_answers(name, folder / place / "model.onnx", folder)
+    return found, {name: of[-1]["wrong"] for name, of in runs.items()}
+
+
+def exported(place: str, folder: str, wrong: bool) -> Figures:
+    """Export with the contender that has this place; wrong: afterwards also what is not the trained model."""
+    figures = {"ours": ours, "torch_onnx": torch_onnx, "skl2onnx": skl2onnx}[place](folder)
+    figures["done"] = time.time()
+    if wrong:
+        from .damage import wrong_exports  # which exports with what is here
+
+        figures["wrong"] = wrong_exports(Path(folder), place)
+    return figures
 
 
 def ours(folder: str) -> Figures:

@@ -3,6 +3,7 @@
 python -m benchmarks.runtime --data-dir DIR
 """
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -175,9 +176,10 @@ def starts(place: Path, rounds: int) -> str:
         mine, other = median(seconds["ours"]), median(seconds["peer"])
         rows.append((name, f"{mine:.3f}", f"{other:.3f}", f"{mine / other:.3f}", aimed(mine / other, limit)))
         if name == COLD:
-            answers = {key: [line.split() for line in lines] for key, lines in outputs.items()}
-            check(answers["ours"][0][0] == answers["peer"][0][0], "the bare session's answer", "another")
-            memory = {key: median(int(line[1]) / 1e6 for line in lines) for key, lines in answers.items()}
+            answers = {key: list(map(json.loads, lines)) for key, lines in outputs.items()}
+            same = answers["ours"][0]["answer"] == answers["peer"][0]["answer"]
+            check(same, "the bare session's answer", "another")
+            memory = {key: median(one["peak"] / 1e6 for one in ones) for key, ones in answers.items()}
             ratio = memory["ours"] / memory["peer"]
             numbers = (f"{memory['ours']:.1f}", f"{memory['peer']:.1f}", f"{ratio:.3f}")
             rows.append(("peak memory of that process, MB", *numbers, aimed(ratio, 1.05)))

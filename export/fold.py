@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from trainer.checkpoint import Checkpoint
 
-from .bound import Arithmetic
+from .bound import FLOAT32_LARGEST, Arithmetic
+from .errors import ExportError
 
 
 def fold(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -38,6 +39,12 @@ class Folded:
 
 
 def prepare(checkpoint: Checkpoint) -> Folded:
-    """Fold, and round to float32."""
+    """Fold, and round to float32. Raises ExportError where float32 does not reach so far."""
     weights, bias = fold(checkpoint)
+    largest = max(float(np.abs(weights).max()), float(np.abs(bias).max()))
+    if largest > FLOAT32_LARGEST:
+        raise ExportError(
+            f"expected weights and biases for raw pixels that float32 can hold, found {largest:.1e}: train with a "
+            "smaller --lr"
+        )
     return Folded(weights=weights.astype(np.float32), bias=bias.astype(np.float32))

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto
 
 import runtime
-from export import export
+from export import ExportError, export
 from tests.interpreter import run_python
 from trainer import Checkpoint, save_checkpoint
 
@@ -84,3 +84,11 @@ def test_a_missing_extra(name: str, checkpoint: Checkpoint, tmp_path: Path) -> N
     assert (result.returncode, result.stdout) == (1, "")
     assert f"needs {name}, which is not installed: pip install 'softmax-kit[export]'\n" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_weights_that_float32_cannot_hold_once_folded(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    weights = np.full_like(checkpoint.weights, 1e38)
+    beyond = dataclasses.replace(checkpoint, weights=weights, std=np.full_like(checkpoint.std, 1e-3))
+    with pytest.raises(ExportError, match=r"float32 can hold, found \d\.0e\+44: train with a smaller --lr$"):
+        export(beyond, "onnx", tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -24,7 +24,7 @@ test-all: $(VENV)/installed  ## run the whole suite, with what takes longer
 	$(VENV)/bin/python -m pytest -m ""
 
 test-hostile: $(VENV)/installed  ## run what SECURITY.md promises: damaged, random and malicious input, 140,000 cases
-	$(VENV)/bin/python -m pytest tests/hostile -m ""
+	$(VENV)/bin/python -m pytest tests/hostile -m "" --numprocesses 2
 
 check: $(VENV)/installed  ## lint, and check the types
 	$(VENV)/bin/ruff format --check .

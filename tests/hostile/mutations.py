@@ -1,6 +1,7 @@
 """Damage to good files, each made from a number, so that a case is known by its number."""
 
 import contextlib
+import copy
 import json
 import math
 import struct
@@ -129,9 +130,9 @@ def edit(document: Any, rng: np.random.Generator) -> None:
             del container[key]
         elif action < 0.3:
             other, name = found[int(rng.integers(len(found)))]
-            container[key] = json.loads(json.dumps(other[name]))
+            container[key] = copy.deepcopy(other[name])
         else:
-            container[key] = JSON_VALUES[int(rng.integers(len(JSON_VALUES)))]
+            container[key] = copy.deepcopy(JSON_VALUES[int(rng.integers(len(JSON_VALUES)))])
 
 
 def damaged_checkpoint(original: bytes, number: int) -> bytes:

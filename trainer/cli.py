@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -107,16 +108,8 @@ def train(
     device = choose_device(config.device)
     with said_once(), distributed.group(device) as group:
         progress = Progress(config, shown=group.rank == 0)
-        dataset = group.in_turn(
-            lambda: load_data(
-                data,
-                data_dir=data_dir,
-                image_size=image_size,
-                color=color,
-                seed=config.seed,
-                progress=progress.decoding,
-            )
-        )
+        load = partial(load_data, data, data_dir=data_dir, image_size=image_size, color=color, seed=config.seed)
+        dataset = group.in_turn(partial(load, progress=progress.decoding))
         run = Run(out or Path("runs") / dataset.name, dataset, pictures=report) if group.rank == 0 else None
         height, width, channels = dataset.contract.shape
         progress.say(
@@ -124,32 +117,36 @@ def train(
             f"{height}×{width}×{channels}, {len(dataset.labels)} labels; on {device.type}"
             + (f", by {group.size} processes" if group.size > 1 else "")
         )
-        unfinished = group.shared(run.unfinished() if run and (resume or distributed.restarted()) else None)
-        if unfinished is None or unfinished.progress is not None:
-            done = len(unfinished.progress["history"]) if unfinished and unfinished.progress else 0
-            with progress.bar(len(dataset.train) // group.size, done), interruptible() as stop:
-                fitted = fit(
-                    dataset,
-                    config,
-                    on_epoch=progress.epoch,
-                    on_batch=progress.batch,
-                    on_checkpoint=run.save if run else None,
-                    stop=stop,
-                    resume=unfinished,
-                    memory_limit=memory_limit,
-                    group=group,
-                )
-            if not fitted.finished:
-                if run:
-                    complain(
-                        f"interrupted in epoch {len(fitted.history) + 1}, saved {run.checkpoint_path}: "
-                        "the same command with --resume goes on from there"
-                    )
-                sys.exit(INTERRUPTED)
-        elif run:
-            progress.say(f"{run.checkpoint_path} is finished already")
-        if run:
+        saved = group.shared(run.saved() if run and (resume or distributed.restarted()) else None)
+        if saved and saved.progress is None:
+            if run:
+                progress.say(f"{run.checkpoint_path} is finished already")
+                _print(run.report(), as_document)
+            return
+        done = len(saved.progress["history"]) if saved and saved.progress else 0
+        with progress.bar(len(dataset.train) // group.size, done), interruptible() as stop:
+            fitted = fit(
+                dataset,
+                config,
+                on_epoch=progress.epoch,
+                on_batch=progress.batch,
+                on_checkpoint=run.save if run else None,
+                stop=stop,
+                resume=saved,
+                memory_limit=memory_limit,
+                group=group,
+            )
+        if run and fitted.finished:
             _print(run.report(), as_document)
+            if not as_document:
+                say(f"wrote {printable(run.checkpoint_path)}")
+        elif run:
+            complain(
+                f"interrupted in epoch {len(fitted.history) + 1}, saved {run.checkpoint_path}: "
+                "the same command with --resume goes on from there"
+            )
+        if not fitted.finished:
+            sys.exit(INTERRUPTED)
 
 
 def size_in_bytes(text: str | None) -> int | None:
@@ -181,7 +178,6 @@ def _print(report: dict[str, Any], as_document: bool) -> None:
         say(as_json(report))
     else:
         say(f"test accuracy {report['figures']['test_accuracy']:.4f}, loss {report['figures']['test_loss']:.4f}")
-        say(f"wrote {printable(report['checkpoint'])}")
 
 
 @contextmanager

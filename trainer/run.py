@@ -31,8 +31,8 @@ class Run:
         self._folder, self._data, self._pictures = folder, data, pictures
         discard_parts(folder)
 
-    def unfinished(self) -> Checkpoint | None:
-        """Read the checkpoint to go on from, or None where there is none. Raises CheckpointError for a damaged one."""
+    def saved(self) -> Checkpoint | None:
+        """Read the checkpoint that is there, None where none is. Raises CheckpointError for a damaged one."""
         if not os.path.lexists(self.checkpoint_path):
             return None
         return load_checkpoint(self.checkpoint_path)

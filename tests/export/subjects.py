@@ -82,10 +82,24 @@ def mobilenet() -> Subject:
     return with_statistics(Subject(network=network, about=about))
 
 
+def colour() -> Subject:
+    torch.manual_seed(0)
+    image = ImageContract(height=12, width=10, color="RGB")
+    about = {"labels": ("p", "q", "r"), "image": image, "mean": MEAN, "std": STD}
+    return with_statistics(Subject(network=few_layers(image.channels), about=about))
+
+
 def greyscale() -> Subject:
     torch.manual_seed(0)
-    network = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 4, 3),
+    image = ImageContract(height=12, width=10)
+    return with_statistics(
+        Subject(network=few_layers(image.channels), about={"labels": ["x", "y", "z"], "image": image})
+    )
+
+
+def few_layers(channels: int) -> torch.nn.Module:
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(channels, 4, 3),
         torch.nn.BatchNorm2d(4),
         torch.nn.ReLU(),
         torch.nn.AdaptiveAvgPool2d(2),
@@ -93,8 +107,6 @@ def greyscale() -> Subject:
         torch.nn.Dropout(),
         torch.nn.Linear(16, 3),
     )
-    about = {"labels": ["x", "y", "z"], "image": ImageContract(height=12, width=10)}
-    return with_statistics(Subject(network=network, about=about))
 
 
 def open_artefact(path: Path) -> Artefact:

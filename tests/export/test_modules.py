@@ -39,7 +39,11 @@ TOLERANCE = 1e-5
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module", params=[pytest.param(mobilenet, marks=pytest.mark.slow), colour, greyscale], ids=lambda make: str(make.__name__))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(mobilenet, marks=pytest.mark.slow), colour, greyscale],
+    ids=lambda make: str(make.__name__),
+)
 def make(request: pytest.FixtureRequest) -> Callable[[], Subject]:
     function: Callable[[], Subject] = request.param
     return function

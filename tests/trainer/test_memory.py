@@ -114,8 +114,11 @@ def test_a_subset_of_mapped_images_copies_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
-    """160 MB of images with a limit of 16 MiB: the file's pages are let go as they are read."""
-    mapped(tmp_path / "images.npy", 40_000, side=64)
+    """410 MB of images with a limit of 16 MiB: the file's pages are let go as they are read.
+
+    A kernel may map 2 MB for a byte, and a block of 4 MB comes from up to 64 places: two blocks take 256 MB at most.
+    """
+    mapped(tmp_path / "images.npy", 100_000, side=64)
     code = """
 from pathlib import Path
 import numpy as np
@@ -125,7 +128,7 @@ def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS:"))
 
-images, targets = np.load(sys.argv[1], mmap_mode="r"), np.arange(40_000) % 2
+images, targets = np.load(sys.argv[1], mmap_mode="r"), np.arange(100_000) % 2
 most = 0
 
 def watch(_):
@@ -138,7 +141,7 @@ fit((images, targets), FitConfig(epochs=1, device="cpu"), memory_limit=2**24, on
 print(most - before)
 """
     result = run_python(code, tmp_path / "images.npy", environment=UNMEASURED)
-    assert int(result.stdout) < 100, result.stderr  # MB
+    assert int(result.stdout) < 300, result.stderr  # MB
 
 
 def test_a_small_window_learns_as_well_as_a_full_shuffle(fashion: Dataset) -> None:

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -170,7 +170,8 @@ def _ray(workers: int | None) -> Iterator[Any]:
         except ray.exceptions.RayError as error:
             raise _failed(address, error) from None
         finally:
-            with redirect_stdout(io.StringIO()):  # here it tells of actors that it ends itself
+            nowhere = io.StringIO()  # for what it tells of actors that it ends itself
+            with redirect_stdout(nowhere), redirect_stderr(nowhere):
                 ray.shutdown()
 
 

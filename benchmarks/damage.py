@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from runtime import KitError
 
-from .measure import check, table
+from .measure import Found, check, table
 from .report_export import OURS, PLACES, TORCH_EXAMPLES, answer, through_skl2onnx, through_torch
 from .subject import arrays, logistic
 
@@ -67,8 +67,8 @@ WRITTEN: tuple[Written, ...] = (
 )
 
 
-def measure(folder: Path, wrong: Mapping[str, Mapping[str, bool]]) -> dict[str, dict[str, tuple[int, int]]]:
-    """By damage and contender: how many were caught, out of how many. wrong: by contender, the exports it noticed."""
+def measure(folder: Path, exported: Found) -> dict[str, dict[str, tuple[int, int]]]:
+    """By damage and contender: how many were caught, out of how many. exported: what `report_export.measure` found."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     weights, bias = (np.load(folder / "weights.npz")[name] for name in ("weights", "bias"))
     for name, place in PLACES.items():
@@ -78,7 +78,7 @@ def measure(folder: Path, wrong: Mapping[str, Mapping[str, bool]]) -> dict[str, 
             noticed = [caught(partial(opens, path), errors) for path in files]
             found.setdefault(damage, {})[name] = sum(noticed), len(noticed)
     for damage in WRONG:
-        found[damage] = {name: (int(noticed[damage]), 1) for name, noticed in wrong.items()}
+        found[damage] = {name: (int(one["wrong"][damage]), 1) for name, one in exported.items()}
     return found
 
 

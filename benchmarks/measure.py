@@ -114,6 +114,15 @@ def aimed(value: float, limit: float, *, least: bool = False) -> str:
     return f"{'≥' if least else '≤'} {limit:.4g}: {'met' if met else 'MISSED'}"
 
 
+def medians(runs: Mapping[str, Sequence[Figures]]) -> Found:
+    """By contender, the median of each of its figures over the rounds; of what is no number, the last."""
+    return {name: {key: _middle([one[key] for one in of]) for key in of[0]} for name, of in runs.items()}
+
+
+def _middle(values: Sequence[Any]) -> Any:
+    return median(values) if all(isinstance(value, (int, float)) for value in values) else values[-1]
+
+
 def multiples(found: Found, key: str) -> dict[str, float]:
     """A cost of each contender as a multiple of the first's, which is ours; those without that cost are left out."""
     ours = next(iter(found.values()))[key]

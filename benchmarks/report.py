@@ -63,8 +63,8 @@ def measure(folder: Path, *, quick: bool, rounds: int, iterations: int) -> Itera
     rounds = 1 if quick else rounds
     trained = report_train.measure(folder, rounds=rounds, iterations=min(iterations, 10) if quick else iterations)
     yield part("train", trained, report_train.RATIOS, report_train.FIGURES)
-    exported, noticed = report_export.measure(folder, rounds=rounds)
-    caught = damage.layout(damage.measure(folder, noticed))
+    exported = report_export.measure(folder, rounds=rounds)
+    caught = damage.layout(damage.measure(folder, exported))
     yield part("export", exported, report_export.RATIOS, report_export.FIGURES, caught)
     classified = report_classify.measure(folder, rounds=rounds, seconds=0.2 if quick else 1.5)
     yield part("classify", classified, report_classify.RATIOS, report_classify.FIGURES)

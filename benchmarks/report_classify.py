@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from .measure import Figures, Found, check, process
+from .measure import Figures, Found, check, medians, process
 
 CONTENDERS = {  # by opener: what it is, and what has to be installed for it
     "ours": ("ours: runtime.load(file).classify", "softmax-kit"),
@@ -53,9 +53,8 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
             of.append(run(name, folder, seconds))
     sizes = {package: size([package]) for package in {package for _, package in CONTENDERS.values()}}
     return {
-        CONTENDERS[name][0]: {key: median(one[key] for one in of) for key in of[0]}
-        | {"installed": sizes[CONTENDERS[name][1]]}
-        for name, of in runs.items()
+        CONTENDERS[name][0]: figures | {"installed": sizes[CONTENDERS[name][1]]}
+        for name, figures in medians(runs).items()
     }
 
 

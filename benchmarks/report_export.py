@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from .measure import Figures, Found, check, fresh
+from .measure import Figures, Found, check, fresh, medians
 from .memory import memory
 
 OURS = "ours: export(checkpoint, 'onnx')"
@@ -34,10 +33,10 @@ FIGURES: dict[str, Callable[[Figures], object]] = {
 }
 
 
-def measure(folder: Path, *, rounds: int) -> tuple[Found, dict[str, dict[str, bool]]]:
+def measure(folder: Path, *, rounds: int) -> Found:
     """Export with each contender, in turns, each in a fresh process; check what the last files answer.
 
-    Returns the figures, and which wrong exports each contender notices.
+    Beside the figures there is `wrong`: which wrong exports a contender notices.
     """
     runs: dict[str, list[Figures]] = {name: [] for name in PLACES}
     for last in [*[False] * (rounds - 1), True]:
@@ -45,24 +44,20 @@ def measure(folder: Path, *, rounds: int) -> tuple[Found, dict[str, dict[str, bo
             started = time.time()
             figures = fresh(exported, place=place, folder=str(folder), wrong=last)
             runs[name].append(figures | {"wall": figures["done"] - started})
-    found: Found = {
-        name: {key: median(one[key] for one in of) for key in ("wall", "seconds", "peak")} for name, of in runs.items()
-    }
+    found = medians(runs)
     for name, place in PLACES.items():
         found[name] |= about(folder / place)
         check_answers(name, folder / place / "model.onnx", folder)
-    return found, {name: of[-1]["wrong"] for name, of in runs.items()}
+    return found
 
 
 def exported(place: str, folder: str, wrong: bool) -> Figures:
     """Export with the contender that has this place; wrong: afterwards also what is not the trained model."""
     figures = {"ours": ours, "torch_onnx": torch_onnx, "skl2onnx": skl2onnx}[place](folder)
-    figures["done"] = time.time()
-    if wrong:
-        from .damage import wrong_exports  # which exports with what is here
+    done = time.time()
+    from .damage import wrong_exports  # here, as it exports with what is here
 
-        figures["wrong"] = wrong_exports(Path(folder), place)
-    return figures
+    return figures | {"done": done, "wrong": wrong_exports(Path(folder), place) if wrong else {}}
 
 
 def ours(folder: str) -> Figures:

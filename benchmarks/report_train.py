@@ -7,12 +7,11 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import click
 
-from .measure import Figures, Found, check, fresh
+from .measure import Figures, Found, check, fresh, medians
 from .memory import memory
 
 OURS = "ours, minibatch SGD"
@@ -51,15 +50,10 @@ def measure(folder: Path, *, rounds: int, iterations: int = SAGA_ITERATIONS, flo
             if not runs[name] or runs[name][-1]["wall"] < SLOW:
                 click.echo(f"training: {name}", err=True)
                 runs[name].append(run(train, folder, settings))
-    found = {name: {key: middle([one[key] for one in of]) for key in of[0]} for name, of in runs.items()}
+    found = medians(runs)
     for name, figures in found.items():
         check(figures["accuracy"] >= floor, f"{name}: a test accuracy of at least {floor}", figures["accuracy"])
     return found
-
-
-def middle(values: list[Any]) -> Any:
-    """Take the median of numbers, and of words the first."""
-    return values[0] if isinstance(values[0], str) else median(values)
 
 
 def run(train: Callable[..., Figures], folder: Path, settings: dict[str, Any]) -> Figures:

@@ -61,18 +61,12 @@ def _rows(name: str, *, folder: str, size: int, column: str | None) -> list[Rows
 def _expand(given: str) -> Iterator[str]:
     if is_url(given):
         yield from find_urls(given)
-    elif Path(given).exists():
-        yield from _inside(given)
-    else:
-        found = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - of absolute and of relative patterns
-        if not found:
-            raise InputError(f"{given}: expected an image, a folder, Parquet or a glob, found nothing: name another")
-        for name in found:
-            yield from _inside(name)
-
-
-def _inside(name: str) -> list[str]:
-    return images_below(name, parquet=True) if Path(name).is_dir() else [name]
+        return
+    found = [given] if Path(given).exists() else sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - of any path
+    if not found:
+        raise InputError(f"{given}: expected an image, a folder, Parquet or a glob, found nothing: name another")
+    for name in found:
+        yield from images_below(name, parquet=True) if Path(name).is_dir() else [name]
 
 
 def images_below(folder: str, *, parquet: bool = False) -> list[str]:

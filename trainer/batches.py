@@ -17,7 +17,8 @@ from .softmax_regression import Model
 
 DEVICE_SHARE = 0.8
 WORK_PER_THREAD = 2**22
-BLOCK_BYTES = 2**22
+BLOCK_BYTES = 2**23
+GROWTH = 4  # from block to block, since a minibatch is gathered in a fraction of the time that it is worked on
 BLOCKS_PER_WINDOW = 64
 LEAST_BLOCK = 2**16  # bytes that systems read from a mapped file at a time anyway
 KEEP_SHARE = 1 / 8
@@ -78,10 +79,10 @@ def minibatches(
 
     @torch.inference_mode()
     def gather(number: int, block: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-        parts = [batch.tensor_split(group.size)[group.rank] for batch in block.split(size)]
-        chosen = torch.cat(parts).to(home)
+        part, sizes = group.part(block, size)
+        chosen = part.to(home)
         images = take(split.images, chosen, buffers[number % 2, : len(chosen)])
-        return images.to(device), split.targets.index_select(0, chosen).to(device), [len(part) for part in parts]
+        return images.to(device), split.targets.index_select(0, chosen).to(device), sizes
 
     blocks = enumerate(_in_blocks(_as_they_lie(len(split), longest) if order is None else order, size, per_block, skip))
     with ThreadPoolExecutor(1) as thread:
@@ -89,8 +90,8 @@ def minibatches(
         while following:
             images, labels, sizes = following.result()
             following = thread.submit(gather, *block) if (block := next(blocks, None)) else None
-            for batch, targets in zip(images.split(sizes), labels.split(sizes), strict=True):
-                yield model.features(batch, out=rows[: len(batch)]), targets
+            for count, batch, targets in zip(sizes, images.flatten(1).split(sizes), labels.split(sizes), strict=True):
+                yield model.features(batch, out=rows.narrow(0, 0, count)), targets
 
 
 def _as_they_lie(count: int, size: int) -> Iterator[Tensor]:
@@ -98,16 +99,19 @@ def _as_they_lie(count: int, size: int) -> Iterator[Tensor]:
 
 
 def _in_blocks(order: Iterable[Tensor], size: int, per_block: int, skip: int) -> Iterator[Tensor]:
-    """Cut an order anew into blocks of `per_block` minibatches of `size` images, without the first `skip` of these."""
-    rest, skipped = torch.empty(0, dtype=torch.int64), skip * size
+    """Cut an order anew into blocks of minibatches of `size` images, without the first `skip` of these.
+
+    The first block has one minibatch, so that there is little to wait for; each has more, up to `per_block`.
+    """
+    rest, skipped, length = torch.empty(0, dtype=torch.int64), skip * size, size
     for window in order:
         if skipped >= len(window):
             skipped -= len(window)
             continue
         rest, skipped = torch.cat([rest, window[skipped:]]), 0
-        whole = len(rest) // (per_block * size) * per_block * size
-        yield from rest[:whole].split(per_block * size) if whole else ()
-        rest = rest[whole:]
+        while len(rest) >= length:
+            yield rest[:length]
+            rest, length = rest[length:], min(GROWTH * length, per_block * size)
     if len(rest):
         yield rest
 

@@ -29,6 +29,13 @@ class Group:
     def __init__(self, rank: int = 0, size: int = 1, device: torch.device = CPU) -> None:
         self.rank, self.size, self._device = rank, size, device
 
+    def part(self, order: Tensor, size: int) -> tuple[Tensor, list[int]]:
+        """Take this process's images, int64 [n], of each minibatch of `size`; also says how many they are of each."""
+        if self.size == 1:
+            return order, [min(size, len(order) - start) for start in range(0, len(order), size)]
+        parts = [batch.tensor_split(self.size)[self.rank] for batch in order.split(size)]
+        return torch.cat(parts), [len(part) for part in parts]
+
     def mean(self, tensors: Sequence[Tensor], count: int) -> Sequence[Tensor]:
         """Average tensors over the processes, each weighted by the number of images that it took them over."""
         if self.size == 1:

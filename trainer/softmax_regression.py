@@ -37,9 +37,11 @@ class Model:
         rows = torch.empty_like(pixels, dtype=factor.dtype) if out is None else out
         return torch.addcmul(offset, rows.copy_(pixels), factor, out=rows)
 
-    def logits(self, features: Tensor) -> Tensor:
-        """float32 [N, D] → float32 [N, K]."""
-        return torch.addmm(self.bias[:, None], self.weights.T, features.T).T
+    def logits(self, features: Tensor, dim: int = 1) -> Tensor:
+        """float32 [N, D] → float32 [N, K]; [K, N] if dim, where the classes are, is 0."""
+        weights, bias = self._by_class
+        logits = torch.addmm(bias, weights, features.T)  # [K, N], as the weights lie
+        return logits if dim == 0 else logits.T
 
     def probabilities(self, images: Tensor) -> Tensor:
         """uint8 [N, H, W, C] → float32 [N, K], rows sum to 1."""
@@ -54,6 +56,11 @@ class Model:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
+    def _by_class(self) -> tuple[Tensor, Tensor]:
+        """Views of the weights [K, D] and the bias [K, 1]."""
+        return self.weights.T, self.bias[:, None]
+
+    @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:
         """Factor and offset [D] that normalise a row of pixels: (x − mean) / std  =  x · (1 / std) − mean / std."""
         pixels = len(self.weights) // len(self.mean)
@@ -65,35 +72,41 @@ def initialise(features: int, classes: int, generator: torch.Generator, std: flo
     return (torch.randn(classes, features, generator=generator) * std).T, torch.zeros(classes)
 
 
-def softmax(logits: Tensor) -> Tensor:
+def softmax(logits: Tensor, dim: int = 1) -> Tensor:
     """exp(z) / Σ exp(z) along each row, stable for any finite logits.
 
     logits: [N, K]. Returns [N, K], rows sum to 1. Subtracting the row's maximum changes nothing but keeps exp finite.
+    dim: where the classes are; 0 if the logits are [K, N], and so is what is returned.
     """
-    exponentials = (logits - logits.amax(dim=1, keepdim=True)).exp_()  # [N, K], the largest is 1
-    return exponentials.div_(exponentials.sum(dim=1, keepdim=True))
+    exponentials = (logits - logits.amax(dim, keepdim=True)).exp_()  # [N, K], the largest is 1
+    return exponentials.div_(exponentials.sum(dim, keepdim=True))
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None, dim: int = 1) -> Tensor:
     """Mean of −log softmax(logits) at the true labels, in nats, each image weighted by its class if weights are given.
 
-    logits: [N, K]. labels: int64 [N], in 0..K-1. class_weights: [K]. Returns a scalar. Taken from the logits, not from
-    the probabilities, so that a probability too small for float32 still has a finite logarithm.
+    logits: [N, K], or [K, N] if dim is 0. labels: int64 [N], in 0..K-1. class_weights: [K]. Returns a scalar. Taken
+    from the logits, not from the probabilities, so that a probability too small for float32 still has a finite
+    logarithm.
     """
-    shifted = logits - logits.amax(dim=1, keepdim=True)  # [N, K]
-    log_sums = shifted.exp().sum(dim=1).log_()  # [N]
-    losses = log_sums.sub_(shifted.gather(1, labels[:, None])[:, 0])  # [N]
+    shifted = logits - logits.amax(dim, keepdim=True)  # [N, K]
+    log_sums = shifted.exp().sum(dim).log_()  # [N]
+    losses = log_sums.sub_(shifted.gather(dim, labels.unsqueeze(dim)).squeeze(dim))  # [N]
     return losses.mean() if class_weights is None else (losses * class_weights[labels]).mean()
 
 
-def cross_entropy_gradient(probabilities: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+def cross_entropy_gradient(
+    probabilities: Tensor, labels: Tensor, class_weights: Tensor | None = None, dim: int = 1
+) -> Tensor:
     """Gradient of the mean cross-entropy with respect to the logits: (softmax − onehot) / N, times the class's weight.
 
-    probabilities: [N, K], rows sum to 1. labels: int64 [N], in 0..K-1. class_weights: [K]. Returns [N, K].
+    probabilities: [N, K], rows sum to 1. labels: int64 [N], in 0..K-1. class_weights: [K]. Returns [N, K]. dim: where
+    the classes are; 0 if the probabilities are [K, N], and so is what is returned.
     """
-    share = 1 / max(1, len(labels))
-    gradient = torch.zeros_like(probabilities).scatter_(1, labels[:, None], -share).add_(probabilities, alpha=share)
-    return gradient if class_weights is None else gradient.mul_(class_weights[labels][:, None])
+    share = 1 / max(1, labels.numel())
+    index = labels.unsqueeze(dim)  # [N, 1]
+    gradient = torch.zeros_like(probabilities).scatter_(dim, index, -share).add_(probabilities, alpha=share)
+    return gradient if class_weights is None else gradient.mul_(class_weights[index])
 
 
 def sgd(
@@ -117,9 +130,16 @@ def sgd(
         parameter.sub_(velocity, alpha=lr)
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Share of rows whose largest entry is at the true label: [N, K] and int64 [N] → scalar in 0-1."""
-    return (logits.max(dim=1).indices == labels).to(torch.float32).mean()
+def accuracy(logits: Tensor, labels: Tensor, dim: int = 1) -> Tensor:
+    """Share of rows whose largest entry, the first of them if there are several, is at the true label: a scalar in 0-1.
+
+    logits: [N, K], or [K, N] if dim is 0. labels: int64 [N].
+    """
+    classes = logits.shape[dim]
+    largest = logits.clone().eq_(logits.amax(dim, keepdim=True))  # [N, K] of 1 and 0
+    countdown = torch.arange(classes, 0, -1, dtype=logits.dtype, device=logits.device).unsqueeze(1 - dim)
+    first = largest.mul_(countdown).amax(dim)  # [N], K less the class; argmax takes many times as long
+    return (first == classes - labels).to(torch.float32).mean()
 
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -140,9 +160,9 @@ class Accumulator:
         self._kept: list[tuple[Tensor, Tensor]] = []
         self._class_weights, self._group = class_weights, group
 
-    def add(self, logits: Tensor, labels: Tensor) -> None:
-        """Add a minibatch: logits [B, K], labels int64 [B]."""
-        self._kept.append((logits, labels))
+    def add(self, logits: Tensor, labels: Tensor, dim: int = 1) -> None:
+        """Add a minibatch: logits [B, K], or [K, B] if dim is 0; labels int64 [B]."""
+        self._kept.append((logits if dim == 0 else logits.T, labels))
         if len(self._kept) == self.KEEP:
             self._sum_up()
 
@@ -162,14 +182,14 @@ class Accumulator:
 
     def _sum_up(self) -> None:
         if self._kept:
-            logits = torch.cat([kept.T for kept, _ in self._kept], dim=1).T  # a class's lie side by side, as they came
+            logits = torch.cat([kept for kept, _ in self._kept], dim=1)  # [K, N]
             labels = torch.cat([kept for _, kept in self._kept])
             self._kept.clear()
             if not len(labels):
                 return
             loss, correct, images = self._sums
-            loss += cross_entropy(logits, labels, self._class_weights) * len(labels)
-            self._sums = loss, correct + accuracy(logits, labels) * len(labels), images + len(labels)
+            loss += cross_entropy(logits, labels, self._class_weights, dim=0) * len(labels)
+            self._sums = loss, correct + accuracy(logits, labels, dim=0) * len(labels), images + len(labels)
 
 
 def gradients(
@@ -177,12 +197,13 @@ def gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of a minibatch's mean loss with respect to the weights [D, K] and the bias [K].
 
-    features: [B, D]. labels: int64 [B]. sums: gets the minibatch's logits.
+    features: [B, D]. labels: int64 [B]. sums: gets the minibatch's logits. The classes come first on the way, as in the
+    weights' memory: to look at a small tensor from another side takes as long as to work on it.
     """
-    logits = model.logits(features)  # [B, K]
-    sums.add(logits, labels)
-    gradient = cross_entropy_gradient(softmax(logits), labels, class_weights)  # [B, K]
-    return (gradient.T @ features).T, gradient.sum(dim=0)
+    logits = model.logits(features, dim=0)  # [K, B]
+    sums.add(logits, labels, dim=0)
+    gradient = cross_entropy_gradient(softmax(logits, dim=0), labels, class_weights, dim=0)  # [K, B]
+    return torch.mm(gradient, features).T, gradient.sum(1)
 
 
 @torch.inference_mode()
@@ -204,7 +225,7 @@ def train_epoch(
     sums = sums or Accumulator(class_weights=class_weights, group=group)
     for features, labels in batches:
         own = gradients(model, features, labels, sums, class_weights)
-        updater((model.weights, model.bias), group.mean(own, len(labels)))
+        updater((model.weights, model.bias), group.mean(own, labels.numel()))
     return sums.means()
 
 
@@ -213,5 +234,5 @@ def evaluate(model: Model, batches: Batches, *, group: Group = ALONE) -> tuple[f
     """Mean loss in nats and accuracy of the model over all minibatches; they and the group are as for `train_epoch`."""
     sums = Accumulator(group=group)
     for features, labels in batches:
-        sums.add(model.logits(features), labels)
+        sums.add(model.logits(features, dim=0), labels, dim=0)
     return sums.means()

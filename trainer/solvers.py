@@ -127,7 +127,7 @@ class Sgd:
         for features, labels in batches:
             yield features, labels
             self._done += 1
-            self._task.on_batch(len(labels))
+            self._task.on_batch(labels.numel())
             if self._done % Accumulator.KEEP == 0 and self._task.stop():
                 return  # where the sums do not depend on having been stopped
 

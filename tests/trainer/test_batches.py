@@ -10,6 +10,7 @@ from trainer import (
     Split,
 )
 from trainer.batches import choose_device, minibatches, place, shuffled, threads_for
+from trainer.mapped import take
 
 
 def test_a_device_that_is_not_there() -> None:
@@ -52,6 +53,22 @@ def test_blocks_do_not_change_the_minibatches(tiny: Dataset, plain: Model, monke
     ):
         assert torch.equal(images, other_images)
         assert torch.equal(targets, other_targets)
+
+
+def test_the_first_block_is_one_minibatch_and_later_ones_are_larger(
+    tiny: Dataset, plain: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    def counted(images: torch.Tensor, rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        taken.append(len(rows))
+        return take(images, rows, out)
+
+    monkeypatch.setattr("trainer.batches.take", counted)
+    monkeypatch.setattr("trainer.batches.BLOCK_BYTES", 8 * 4 * 90)
+    sizes = [len(targets) for _, targets in minibatches(plain, tiny.train, 4, torch.device("cpu"), skip=1)]
+    assert sizes == [4] * 29
+    assert taken == [4, 16, 32, 32, 32]
 
 
 def test_images_that_do_not_fit_on_the_device_stay_where_they_are(

@@ -141,6 +141,16 @@ def test_an_empty_part_of_a_minibatch_has_no_gradient() -> None:
     assert cross_entropy_gradient(torch.empty(0, 3), torch.empty(0, dtype=torch.int64)).shape == (0, 3)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_each_minibatch_is_shared_out_whole(size: int) -> None:
+    order = torch.randperm(11, generator=torch.Generator().manual_seed(0))
+    parts = [Group(rank, size).part(order, 4) for rank in range(size)]
+    for number, minibatch in enumerate(order.split(4)):
+        shares = [part.split(sizes)[number] for part, sizes in parts]
+        assert torch.equal(torch.cat(shares), minibatch)
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
 def test_a_process_alone_is_its_own_group() -> None:
     tensors = [torch.ones(2)]
     assert ALONE.mean(tensors, 5) is tensors

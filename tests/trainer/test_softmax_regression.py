@@ -139,6 +139,31 @@ def test_accuracy_is_scikit_learns(logits: torch.Tensor, labels: torch.Tensor) -
     assert float(accuracy(logits, labels)) == pytest.approx(expected)
 
 
+def test_of_several_largest_the_first_is_the_answer() -> None:
+    tied = torch.tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [-1.0, -5.0, -1.0]])
+    for label, share in enumerate((2 / 3, 1 / 3, 0)):
+        assert float(accuracy(tied, torch.full((3,), label))) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("class_weights", [None, "some"])
+def test_the_classes_may_come_first(
+    model: Model, images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, class_weights: str | None
+) -> None:
+    weights = CLASS_WEIGHTS if class_weights else None
+    probabilities, turned = softmax(logits), logits.T.contiguous()
+    close(softmax(turned, dim=0), probabilities.T)
+    close(cross_entropy(turned, labels, weights, dim=0), cross_entropy(logits, labels, weights))
+    assert accuracy(turned, labels, dim=0) == accuracy(logits, labels)
+    gradient = cross_entropy_gradient(probabilities, labels, weights)
+    close(cross_entropy_gradient(probabilities.T.contiguous(), labels, weights, dim=0), gradient.T)
+    rows, columns = Accumulator(class_weights=weights), Accumulator(class_weights=weights)
+    rows.add(logits, labels)
+    columns.add(turned, labels, dim=0)
+    assert columns.sums() == pytest.approx(rows.sums())
+    features = model.features(images)
+    assert torch.equal(model.logits(features, dim=0), model.logits(features).T)
+
+
 def test_features_are_the_normalised_pixels_in_row_order(model: Model, images: torch.Tensor) -> None:
     expected = ((images.double() - 120) / 70).reshape(64, 12).float()
     close(model.features(images), expected)

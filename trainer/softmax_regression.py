@@ -39,7 +39,7 @@ class Model:
 
     def logits(self, features: Tensor, dim: int = 1) -> Tensor:
         """float32 [N, D] → float32 [N, K]; [K, N] if dim, where the classes are, is 0."""
-        weights, bias = self._by_class
+        weights, bias = self._by_class  # [K, D] and [K, 1]
         logits = torch.addmm(bias, weights, features.T)  # [K, N], as the weights lie
         return logits if dim == 0 else logits.T
 
@@ -57,7 +57,7 @@ class Model:
 
     @cached_property
     def _by_class(self) -> tuple[Tensor, Tensor]:
-        """Views of the weights [K, D] and the bias [K, 1]."""
+        """Views of the weights and the bias, a row for each class."""
         return self.weights.T, self.bias[:, None]
 
     @cached_property

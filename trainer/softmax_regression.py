@@ -137,7 +137,7 @@ def accuracy(logits: Tensor, labels: Tensor, dim: int = 1) -> Tensor:
     """
     classes = logits.shape[dim]
     largest = logits.clone().eq_(logits.amax(dim, keepdim=True))  # [N, K] of 1 and 0
-    countdown = torch.arange(classes, 0, -1, dtype=logits.dtype, device=logits.device).unsqueeze(1 - dim)
+    countdown = torch.arange(classes, 0, -1, device=logits.device).unsqueeze(1 - dim)
     first = largest.mul_(countdown).amax(dim)  # [N], K less the class; argmax takes many times as long
     return (first == classes - labels).to(torch.float32).mean()
 

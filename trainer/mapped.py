@@ -12,6 +12,7 @@ from torch import Tensor
 
 KEEP_BYTES = 2**27
 REGION = 2**21  # what systems may map for one byte that is read
+TAKE_BYTES = 2**22  # of images that are copied before the file is let go, since each may be in a region of its own
 
 
 class MappedImages:
@@ -60,10 +61,14 @@ class MappedImages:
     def take(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
         """Copy the images at `rows`, int64 [n]: uint8 [n, H, W, C]. out: where to, if not to new memory."""
         rows = rows if self._rows is None else self._rows[rows]
-        taken = torch.index_select(self._pixels, 0, rows, out=out)
-        self._taken += REGION * len((rows * self._pixels[0].nbytes // REGION).unique())
-        if self._taken > self._keep:
-            self._let_go()
+        each = self._pixels[0].nbytes
+        taken = torch.empty((len(rows), *self._pixels.shape[1:]), dtype=self.dtype) if out is None else out
+        at_once = max(1, TAKE_BYTES // each)
+        for some, place in zip(rows.split(at_once), taken.split(at_once), strict=True):
+            torch.index_select(self._pixels, 0, some, out=place)
+            self._taken += REGION * len((some * each // REGION).unique())
+            if self._taken > self._keep:
+                self._let_go()
         return taken
 
     def split(self, size: int) -> Iterator[Tensor]:

@@ -116,7 +116,8 @@ def test_a_subset_of_mapped_images_copies_nothing(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     """410 MB of images with a limit of 16 MiB: the file's pages are let go as they are read.
 
-    A kernel may map 2 MB for a byte, and a block of 4 MB comes from up to 64 places: two blocks take 256 MB at most.
+    A kernel may map 2 MB for a byte, and 4 MB that are taken at once come from up to 64 places: two of them take 256 MB
+    at most.
     """
     mapped(tmp_path / "images.npy", 100_000, side=64)
     code = """

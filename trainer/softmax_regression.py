@@ -30,7 +30,7 @@ class Model:
     def features(self, images: Tensor, out: Tensor | None = None) -> Tensor:
         """Normalise pixels and lay each image out as a row: uint8 [N, H, W, C] → [N, D], of the weights' dtype.
 
-        out: where to write the rows, if they are not to take new memory.
+        images: may be rows already, uint8 [N, D]. out: where to write the rows, if they are not to take new memory.
         """
         factor, offset = self._affine
         pixels = images.flatten(1)

@@ -80,15 +80,17 @@ def interleaved(
     rounds: int,
     *,
     warm_up: bool = True,
+    pause: float = 0.0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Seconds:
     """Time each contender once a round, one after the other, after an untimed round unless told otherwise.
 
-    clock: seconds from any start.
+    pause: seconds to wait before each, for what the one before has left running. clock: seconds from any start.
     """
     seconds: Seconds = {name: [] for name in contenders}
     for number in range(-1 if warm_up else 0, rounds):
         for name, call in contenders.items():
+            time.sleep(pause)
             started = clock()
             call()
             if number >= 0:

@@ -28,7 +28,7 @@ def rounds_option(default: int) -> Callable[[Command], Command]:
 
 @main.command()
 @fashion
-@rounds_option(15)
+@rounds_option(61)
 @click.option("--textbook-rounds", type=click.IntRange(1), default=3, show_default=True)
 def core(data_dir: Path | None, rounds: int, textbook_rounds: int) -> None:
     """Time an epoch, without what is around it."""

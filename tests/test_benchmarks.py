@@ -113,6 +113,15 @@ def test_interleaved_takes_the_clock_that_it_is_given() -> None:
     assert measure.interleaved(costs, 2, clock=lambda: now[-1]) == {"a": [1, 1], "b": [2, 2]}
 
 
+def test_interleaved_waits_before_each_and_does_not_count_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    now = [0.0]
+    costs = {"a": lambda: now.append(now[-1] + 1), "b": lambda: now.append(now[-1] + 2)}
+    assert measure.interleaved(costs, 1, pause=0.5, clock=lambda: now[-1] + sum(waits)) == {"a": [1], "b": [2]}
+    assert waits == [0.5] * 4
+
+
 def test_comparison() -> None:
     table = measure.comparison({"ours": [3.0, 1.0, 2.0], "peer": [4.0]}, "ours", {"peer": 0.4})
     assert cells(table) == [

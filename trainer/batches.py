@@ -23,7 +23,7 @@ BLOCKS_PER_WINDOW = 64
 LEAST_BLOCK = 2**16  # bytes that systems read from a mapped file at a time anyway
 KEEP_SHARE = 1 / 8
 
-Gathered: TypeAlias = Future[tuple[Tensor, Tensor, list[int]]]
+Gathered: TypeAlias = Future[tuple[Tensor, tuple[Tensor, ...], list[int]]]
 
 
 def choose_device(name: str) -> torch.device:
@@ -61,37 +61,50 @@ def minibatches(
     *,
     order: Iterable[Tensor] | None = None,
     skip: int = 0,
+    of_labels: bool = False,
     group: Group = ALONE,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, ...]]:
     """Cut a split into minibatches of `size` images, the last one smaller: features [B, D] and labels int64 [B].
 
     model: normalises the pixels. order: which image comes when, int64 [n] at a time; by default as they lie. skip:
-    minibatches to leave out at the start. group: the processes that share each minibatch; this one gets its part, which
-    may be empty. Images are gathered in blocks, the next one by a thread while the minibatches of the last are worked
-    on. Features are always written to the same memory: they hold until the next minibatch is asked for.
+    minibatches to leave out at the start. of_labels: whether −onehot / B comes as a third, float32 [K, B]. group: the
+    processes that share each minibatch; this one gets its part, which may be empty. Images are gathered in blocks, the
+    next one by a thread while the minibatches of the last are worked on. Features are always written to the same
+    memory: they hold until the next minibatch is asked for.
     """
-    shape = split.images.shape[1:]
-    per_block = max(1, BLOCK_BYTES // (size * shape.numel()))
+    shape, classes = split.images.shape[1:], model.bias.numel()
+    per_image = shape.numel() + of_labels * classes * model.bias.itemsize
+    per_block = max(1, BLOCK_BYTES // (size * per_image))
     longest = min(per_block * size, len(split))
     home = split.targets.device
     buffers = torch.empty((2, longest, *shape), dtype=torch.uint8, device=home)
     rows = torch.empty((min(size, longest), shape.numel()), dtype=model.weights.dtype, device=device)
 
     @torch.inference_mode()
-    def gather(number: int, block: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    def gather(number: int, block: Tensor) -> tuple[Tensor, tuple[Tensor, ...], list[int]]:
         part, sizes = group.part(block, size)
         chosen = part.to(home)
         images = take(split.images, chosen, buffers[number % 2, : len(chosen)])
-        return images.to(device), split.targets.index_select(0, chosen).to(device), sizes
+        labels = split.targets.index_select(0, chosen).to(device)
+        targets = (labels, _of_labels(labels, classes, sizes)) if of_labels else (labels,)
+        return images.to(device).flatten(1), targets, sizes
 
     blocks = enumerate(_in_blocks(_as_they_lie(len(split), longest) if order is None else order, size, per_block, skip))
     with ThreadPoolExecutor(1) as thread:
         following: Gathered | None = thread.submit(gather, *next(blocks))
         while following:
-            images, labels, sizes = following.result()
+            images, targets, sizes = following.result()
             following = thread.submit(gather, *block) if (block := next(blocks, None)) else None
-            for count, batch, targets in zip(sizes, images.flatten(1).split(sizes), labels.split(sizes), strict=True):
-                yield model.features(batch, out=rows.narrow(0, 0, count)), targets
+            parts = (target.split(sizes, dim=-1) for target in targets)
+            for count, batch, *answers in zip(sizes, images.split(sizes), *parts, strict=True):
+                yield model.features(batch, out=rows if count == size else rows[:count]), *answers
+
+
+def _of_labels(labels: Tensor, classes: int, sizes: list[int]) -> Tensor:
+    """−onehot / B of each minibatch, side by side: float32 [K, n], for less than it takes one by one."""
+    counts = torch.tensor(sizes)
+    shares = (1 / counts).repeat_interleave(counts).to(labels.device)
+    return torch.zeros(classes, labels.numel(), device=labels.device).scatter_(0, labels[None], -shares[None])
 
 
 def _as_they_lie(count: int, size: int) -> Iterator[Tensor]:

@@ -96,17 +96,23 @@ def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None =
 
 
 def cross_entropy_gradient(
-    probabilities: Tensor, labels: Tensor, class_weights: Tensor | None = None, dim: int = 1
+    probabilities: Tensor,
+    labels: Tensor,
+    class_weights: Tensor | None = None,
+    dim: int = 1,
+    of_labels: Tensor | None = None,
 ) -> Tensor:
     """Gradient of the mean cross-entropy with respect to the logits: (softmax − onehot) / N, times the class's weight.
 
     probabilities: [N, K], rows sum to 1. labels: int64 [N], in 0..K-1. class_weights: [K]. Returns [N, K]. dim: where
-    the classes are; 0 if the probabilities are [K, N], and so is what is returned.
+    the classes are; 0 if the probabilities are [K, N], and so is what is returned. of_labels: −onehot / N, shaped like
+    the probabilities, where it is at hand.
     """
     share = 1 / max(1, labels.numel())
-    index = labels.unsqueeze(dim)  # [N, 1]
-    gradient = torch.zeros_like(probabilities).scatter_(dim, index, -share).add_(probabilities, alpha=share)
-    return gradient if class_weights is None else gradient.mul_(class_weights[index])
+    if of_labels is None:
+        of_labels = torch.zeros_like(probabilities).scatter_(dim, labels.unsqueeze(dim), -share)
+    gradient = torch.add(of_labels, probabilities, alpha=share)
+    return gradient if class_weights is None else gradient.mul_(class_weights[labels].unsqueeze(dim))
 
 
 def sgd(
@@ -142,7 +148,7 @@ def accuracy(logits: Tensor, labels: Tensor, dim: int = 1) -> Tensor:
     return (first == classes - labels).to(torch.float32).mean()
 
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[tuple[Tensor, ...]]
 Updater = Callable[[Sequence[Tensor], Sequence[Tensor]], None]
 
 
@@ -153,7 +159,7 @@ class Accumulator:
     stay on the device they come from until they are read. With a group they are those of all its processes.
     """
 
-    KEEP = 32
+    KEEP = 64
 
     def __init__(self, *start: float, class_weights: Tensor | None = None, group: Group = ALONE) -> None:
         self._sums: tuple[Tensor | float, ...] = start or (0.0, 0.0, 0.0)
@@ -193,16 +199,22 @@ class Accumulator:
 
 
 def gradients(
-    model: Model, features: Tensor, labels: Tensor, sums: Accumulator, class_weights: Tensor | None = None
+    model: Model,
+    features: Tensor,
+    labels: Tensor,
+    sums: Accumulator,
+    class_weights: Tensor | None = None,
+    of_labels: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of a minibatch's mean loss with respect to the weights [D, K] and the bias [K].
 
-    features: [B, D]. labels: int64 [B]. sums: gets the minibatch's logits. The classes come first on the way, as in the
-    weights' memory: to look at a small tensor from another side takes as long as to work on it.
+    features: [B, D]. labels: int64 [B]. sums: gets the minibatch's logits. of_labels: −onehot / B, [K, B], where it is
+    at hand. The classes come first on the way, as in the weights' memory: to look at a small tensor from another side
+    takes as long as to work on it.
     """
     logits = model.logits(features, dim=0)  # [K, B]
     sums.add(logits, labels, dim=0)
-    gradient = cross_entropy_gradient(softmax(logits, dim=0), labels, class_weights, dim=0)  # [K, B]
+    gradient = cross_entropy_gradient(softmax(logits, 0), labels, class_weights, 0, of_labels)  # [K, B]
     return torch.mm(gradient, features).T, gradient.sum(1)
 
 
@@ -218,13 +230,14 @@ def train_epoch(
 ) -> tuple[float, float]:
     """Go once through the minibatches, updating the model's weights and bias in place after each.
 
-    batches: pairs of features [B, D] and int64 labels [B]. updater: called with the parameters and their gradients.
-    sums: what an interrupted epoch has summed already. group: the processes that share each minibatch, whose gradients
-    are averaged. Returns the mean loss in nats and the accuracy over the epoch, each minibatch seen before its update.
+    batches: features [B, D] and int64 labels [B]; −onehot / B as a third, [K, B], saves making it. updater: called with
+    the parameters and their gradients. sums: what an interrupted epoch has summed already. group: the processes that
+    share each minibatch, whose gradients are averaged. Returns the mean loss in nats and the accuracy over the epoch,
+    each minibatch seen before its update.
     """
     sums = sums or Accumulator(class_weights=class_weights, group=group)
-    for features, labels in batches:
-        own = gradients(model, features, labels, sums, class_weights)
+    for features, labels, *of_labels in batches:
+        own = gradients(model, features, labels, sums, class_weights, *of_labels)
         updater((model.weights, model.bias), group.mean(own, labels.numel()))
     return sums.means()
 
@@ -233,6 +246,6 @@ def train_epoch(
 def evaluate(model: Model, batches: Batches, *, group: Group = ALONE) -> tuple[float, float]:
     """Mean loss in nats and accuracy of the model over all minibatches; they and the group are as for `train_epoch`."""
     sums = Accumulator(group=group)
-    for features, labels in batches:
+    for features, labels, *_ in batches:
         sums.add(model.logits(features, dim=0), labels, dim=0)
     return sums.means()

@@ -92,7 +92,14 @@ class Sgd:
 
         order = shuffled(count, task.train.features, window=task.window, seed=config.seed, epoch=epoch)
         batches = minibatches(
-            task.model, task.train, config.batch_size, task.device, order=order, skip=self._done, group=task.group
+            task.model,
+            task.train,
+            config.batch_size,
+            task.device,
+            order=order,
+            skip=self._done,
+            of_labels=True,
+            group=task.group,
         )
         with threads_for(config.batch_size * task.model.weights.numel()):
             means = train_epoch(
@@ -124,10 +131,10 @@ class Sgd:
             tensor.copy_(tensors[name])
 
     def _counted(self, batches: Batches) -> Batches:
-        for features, labels in batches:
-            yield features, labels
+        for batch in batches:
+            yield batch
             self._done += 1
-            self._task.on_batch(labels.numel())
+            self._task.on_batch(batch[1].numel())
             if self._done % Accumulator.KEEP == 0 and self._task.stop():
                 return  # where the sums do not depend on having been stopped
 

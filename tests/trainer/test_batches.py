@@ -10,6 +10,7 @@ from trainer import (
     Split,
 )
 from trainer.batches import choose_device, minibatches, place, shuffled, threads_for
+from trainer.distributed import Group
 from trainer.mapped import take
 
 
@@ -53,6 +54,16 @@ def test_blocks_do_not_change_the_minibatches(tiny: Dataset, plain: Model, monke
     ):
         assert torch.equal(images, other_images)
         assert torch.equal(targets, other_targets)
+
+
+@pytest.mark.parametrize("group", [Group(0, 1), Group(1, 2)])
+def test_what_the_labels_add_to_the_gradient_is_made_beforehand(tiny: Dataset, plain: Model, group: Group) -> None:
+    batches = minibatches(plain, tiny.train, 7, torch.device("cpu"), of_labels=True, group=group)
+    sizes = set()
+    for _, targets, of_labels in batches:
+        sizes.add(len(targets))
+        torch.testing.assert_close(of_labels, torch.nn.functional.one_hot(targets, 3).T / -len(targets))
+    assert len(sizes) == 2, "the last minibatch is smaller"
 
 
 def test_the_first_block_is_one_minibatch_and_later_ones_are_larger(

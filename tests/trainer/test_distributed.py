@@ -20,7 +20,7 @@ from trainer.distributed import ALONE, Group
 from trainer.softmax_regression import cross_entropy_gradient
 
 ROOT = Path(__file__).parents[2]
-BASE = FitConfig(epochs=3, batch_size=32, device="cpu")
+BASE = FitConfig(epochs=3, batch_size=16, device="cpu")
 CONFIGS = {
     "sgd": BASE,
     "one image too many": dataclasses.replace(BASE, batch_size=1436),
@@ -51,8 +51,8 @@ with group(torch.device("cpu")) as processes:
         seen += 1
 
     config = FitConfig(**json.loads(sys.argv[1])["sgd"])
-    part = fit(data, config, group=processes, on_batch=count, stop=lambda: processes.rank == 1 and seen >= 50)
-    assert not part.finished and seen == 45 + 32, seen
+    part = fit(data, config, group=processes, on_batch=count, stop=lambda: processes.rank == 1 and seen >= 100)
+    assert not part.finished and seen == 90 + 64, seen
     resumed = fit(data, config, group=processes, resume=processes.shared(part.checkpoint))
     if processes.rank == 0:
         save_checkpoint(resumed.checkpoint, out / "resumed.safetensors")

@@ -27,9 +27,10 @@ from trainer import (
     load_checkpoint,
     save_checkpoint,
 )
+from trainer.batches import shuffled
 from trainer.mapped import MappedImages
 from trainer.solvers import constant, cosine
-from trainer.training import Epoch, balanced, golden_examples, pixel_statistics
+from trainer.training import Epoch, balanced, golden_examples, pixel_statistics, start
 
 CPU = FitConfig(epochs=3, batch_size=32, device="cpu")
 
@@ -90,6 +91,32 @@ def test_step_sizes_are_those_of_torchs_cosine_schedule() -> None:
     assert list(cosine(0.3, 0, 50)) == pytest.approx(expected)
     assert list(cosine(0.3, 20, 50)) == pytest.approx(expected[20:])
     assert list(constant(0.3, 48, 50)) == [0.3, 0.3]
+
+
+@pytest.mark.parametrize("class_weights", ["none", "balanced"])
+def test_a_fit_takes_the_steps_of_autograd_and_torchs_optimiser(tiny: Dataset, class_weights: str) -> None:
+    config = FitConfig(batch_size=32, epochs=3, weight_decay=0.05, class_weights=class_weights, device="cpu")
+    model = start(tiny.train, 3, config.seed)
+    features, targets = model.features(tiny.train.images), tiny.train.targets
+    weights, bias = model.weights.clone().requires_grad_(), model.bias.clone().requires_grad_()
+    groups: list[dict[str, Any]] = [{"params": [weights], "weight_decay": 0.05}, {"params": [bias]}]
+    optimiser = torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=3 * 4)
+    per_class = None if class_weights == "none" else balanced(tiny.train, 3, torch.device("cpu"))
+    for epoch in (1, 2, 3):
+        (order,) = shuffled(120, 90, window=2**20, seed=config.seed, epoch=epoch)
+        for rows in order.split(32):
+            logits = features[rows] @ weights + bias
+            loss = torch.nn.functional.cross_entropy(logits, targets[rows], weight=per_class, reduction="sum")
+            optimiser.zero_grad()
+            (loss / len(rows)).backward()
+            optimiser.step()
+            schedule.step()
+
+    found = fit(tiny, config).model
+
+    torch.testing.assert_close(found.weights, weights.data, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.bias, bias.data, rtol=1e-4, atol=1e-5)
 
 
 def test_callbacks_see_every_epoch_and_every_image(tiny: Dataset) -> None:
@@ -205,8 +232,8 @@ class Interrupt:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"epochs": 3, "batch_size": 2},
-        {"epochs": 3, "batch_size": 2, "val_fraction": 0.2, "class_weights": "balanced", "schedule": "constant"},
+        {"epochs": 3, "batch_size": 1},
+        {"epochs": 3, "batch_size": 1, "val_fraction": 0.2, "class_weights": "balanced", "schedule": "constant"},
         {"solver": "lbfgs", "epochs": 12},
         {"solver": "lbfgs", "epochs": 12, "val_fraction": 0.2, "class_weights": "balanced", "patience": 100},
     ],

@@ -238,6 +238,16 @@ def test_gradients_are_autograds(
     assert sums.sums()[2] == 128
 
 
+def test_what_is_known_of_the_labels_is_not_made_again(
+    model: Model, images: torch.Tensor, labels: torch.Tensor
+) -> None:
+    features = model.features(images)
+    weights, bias = gradients(model, features, labels, Accumulator(), None, torch.zeros(7, 64))
+    probabilities = model.probabilities(images)
+    close(weights, features.T @ probabilities / 64)
+    close(bias, probabilities.mean(0))
+
+
 def test_the_gradient_of_one_image(logits: torch.Tensor, labels: torch.Tensor) -> None:
     variable = logits[:1].clone().requires_grad_()
     functional.cross_entropy(variable, labels[:1]).backward()

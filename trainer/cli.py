@@ -136,6 +136,11 @@ def train(
                 memory_limit=memory_limit,
                 group=group,
             )
+        if fitted.converged is False and len(fitted.history) == config.last_epoch:
+            progress.say(
+                f"expected the optimum within {config.last_epoch} epochs, found it not reached: "
+                "raise --epochs, or --weight-decay"
+            )
         if run and fitted.finished:
             _print(run.report(), as_document)
             if not as_document:

@@ -62,6 +62,7 @@ class Run:
             "labels": list(fit.checkpoint.labels),
             "image": {"height": image.height, "width": image.width, "color": image.color},
             "metrics": classification_metrics(fit.checkpoint.labels, targets, probabilities),
+            "converged": fit.converged,
             "seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
             "checkpoint": str(self.checkpoint_path),
         }

@@ -25,6 +25,7 @@ LBFGS_PATIENCE = 3
 LBFGS_NUMBERS = ("func_evals", "n_iter", "t", "H_diag", "prev_loss")
 LBFGS_LISTS = ("old_dirs", "old_stps")
 GRADIENT_TOLERANCE = 1e-6
+LBFGS_SCALE = 2.0**20  # of the objective: torch drops pairs whose y·s is not above 1e-10, which small gradients are not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,9 @@ class Task:
 
 
 class Solver(Protocol):
-    """One of the two below."""
+    """One of the two below. converged: whether it is at the optimum; None where it cannot tell."""
 
-    converged: bool
+    converged: bool | None
     position: dict[str, Any]
 
     def epoch(self, epoch: int) -> tuple[float, float] | None:
@@ -67,7 +68,7 @@ class Solver(Protocol):
 class Sgd:
     """Minibatch stochastic gradient descent with momentum. position: minibatches done in this epoch, and their sums."""
 
-    converged = False
+    converged: bool | None = None
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -160,7 +161,7 @@ class Lbfgs:
             line_search_fn="strong_wolfe",
         )
         self._last: Any = None  # where the objective was evaluated last, and what it was
-        self.converged = False
+        self.converged: bool | None = False
         self.position: dict[str, Any] = {"objective": math.inf, "stalled": 0}
 
     def epoch(self, epoch: int) -> tuple[float, float] | None:  # noqa: ARG002 - all iterations are alike
@@ -173,7 +174,7 @@ class Lbfgs:
             if not known:
                 self._last = weights.clone(), bias.clone(), self._evaluate()
             seen.append(self._last[2])
-            return seen[-1][0]
+            return LBFGS_SCALE * seen[-1][0]
 
         self._optimiser.step(closure)
         self._task.model.weights.copy_(self._model.weights)
@@ -183,7 +184,8 @@ class Lbfgs:
         state = self._optimiser.state[self._parameters[0]]
         self.position = {"objective": objective, "stalled": stalled}
         self.position |= {name: float(state[name]) for name in LBFGS_NUMBERS if name in state}
-        flat = "prev_flat_grad" not in state or float(state["prev_flat_grad"].abs().max()) <= GRADIENT_TOLERANCE
+        gradient = state.get("prev_flat_grad")
+        flat = gradient is None or float(gradient.abs().max()) <= LBFGS_SCALE * GRADIENT_TOLERANCE
         self.converged = flat or stalled == LBFGS_PATIENCE
         self._task.on_batch(len(self._task.train))
         return loss, share
@@ -233,8 +235,8 @@ class Lbfgs:
             batch_weights, batch_bias = gradients(self._model, features, labels, sums, class_weights)
             weights_gradient.add_(batch_weights, alpha=share)
             bias_gradient.add_(batch_bias, alpha=share)
-        self._parameters[0].grad = task.group.sum(weights_gradient.T)
-        self._parameters[1].grad = task.group.sum(bias_gradient)
+        self._parameters[0].grad = LBFGS_SCALE * task.group.sum(weights_gradient.T)
+        self._parameters[1].grad = LBFGS_SCALE * task.group.sum(bias_gradient)
         loss, share_right = sums.means()
         return loss + decay / 2 * float(weights.norm()) ** 2, loss, share_right
 

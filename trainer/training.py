@@ -64,13 +64,14 @@ class Epoch:
 class Fit:
     """What `fit` returns: the model, on the CPU; a row for each epoch; and the checkpoint to save, export or resume.
 
-    finished: False where `stop` ended the fit before its time.
+    finished: False where `stop` ended the fit before its time. converged: whether it is at the optimum; None with SGD.
     """
 
     model: Model
     history: tuple[Epoch, ...]
     checkpoint: Checkpoint
     finished: bool
+    converged: bool | None
 
 
 def fit(
@@ -177,7 +178,7 @@ class _Fitting:
     def finished(self) -> bool:
         """Whether all epochs are done, the optimum is reached, or validation says to stop."""
         overdue = bool(self._best) and len(self.history) - self._best_epoch.epoch >= self._config.patience
-        return len(self.history) >= self._config.last_epoch or self._solver.converged or overdue
+        return len(self.history) >= self._config.last_epoch or bool(self._solver.converged) or overdue
 
     @property
     def _best_epoch(self) -> Epoch:
@@ -233,7 +234,7 @@ class _Fitting:
             progress=progress,
             state=state,
         )
-        return Fit(model, tuple(self.history), checkpoint, self.finished)
+        return Fit(model, tuple(self.history), checkpoint, self.finished, self._solver.converged)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where an unfinished fit of the same data stood. Raises ConfigError and CheckpointError."""

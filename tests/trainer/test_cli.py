@@ -88,9 +88,26 @@ def test_settings_reach_the_fit(run_kit: Kit) -> None:
 
 
 def test_lbfgs(run_kit: Kit) -> None:
-    report = json.loads(run_kit("train", *SHORT, "--solver", "lbfgs", "--weight-decay", "0.01", "--json").stdout)
+    result = run_kit("train", *SHORT, "--solver", "lbfgs", "--weight-decay", "0.01", "--json")
+    report = json.loads(result.stdout)
     assert report["figures"]["test_accuracy"] > 0.95
     assert report["settings"]["epochs"] == 2000
+    assert report["converged"] is True
+    assert "optimum" not in result.stderr
+
+
+def test_lbfgs_says_that_it_needs_more_iterations(run_kit: Kit) -> None:
+    result = run_kit("train", *SHORT, "--solver", "lbfgs", "--epochs", "5", "--json")
+    assert (
+        "expected the optimum within 5 epochs, found it not reached: raise --epochs, or --weight-decay" in result.stderr
+    )
+    assert json.loads(result.stdout)["converged"] is False
+
+
+def test_sgd_says_nothing_of_an_optimum(run_kit: Kit) -> None:
+    result = run_kit("train", *SHORT, "--epochs", "1", "--json")
+    assert "optimum" not in result.stderr
+    assert json.loads(result.stdout)["converged"] is None
 
 
 def test_images_of_another_size_and_colour(run_kit: Kit) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.special
 import sklearn.linear_model
 import sklearn.metrics
@@ -213,6 +214,30 @@ def test_lbfgs_stops_when_it_is_there(digits: Dataset) -> None:
     result = fit(digits, FitConfig(solver="lbfgs", weight_decay=1.0, device="cpu"))
     assert result.finished
     assert len(result.history) < 200
+
+
+def test_lbfgs_learns_from_small_steps_too(digits: Dataset) -> None:
+    penalty, targets = 0.3, digits.train.targets.numpy()
+    ours = fit(digits, FitConfig(solver="lbfgs", weight_decay=penalty, device="cpu"))
+    first = start(digits.train, 10, 0)
+    features = first.features(digits.train.images).double().numpy()
+
+    def objective(parameters: Any) -> tuple[float, Any]:
+        weights, bias = parameters[:-10].reshape(-1, 10), parameters[-10:]
+        probabilities = scipy.special.softmax(features @ weights + bias, axis=1)
+        errors = (probabilities - np.eye(10)[targets]) / len(targets)
+        gradient = np.concatenate([(features.T @ errors + penalty * weights).ravel(), errors.sum(axis=0)])
+        return sklearn.metrics.log_loss(targets, probabilities) + penalty / 2 * (weights**2).sum(), gradient
+
+    theirs = scipy.optimize.minimize(
+        objective,
+        np.concatenate([first.weights.flatten(), first.bias]).astype(np.float64),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxcor": 100, "gtol": 1e-6, "ftol": 0},
+    )
+    assert theirs.success
+    assert len(ours.history) <= 1.1 * theirs.nit + 1
 
 
 class Interrupt:

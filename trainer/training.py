@@ -64,7 +64,8 @@ class Epoch:
 class Fit:
     """What `fit` returns: the model, on the CPU; a row for each epoch; and the checkpoint to save, export or resume.
 
-    finished: False where `stop` ended the fit before its time. converged: whether it is at the optimum; None with SGD.
+    finished: False where `stop` ended the fit before its time. converged: of L-BFGS, whether it got to the optimum,
+    though validation may have kept an earlier epoch's model; None of SGD.
     """
 
     model: Model

@@ -194,20 +194,23 @@ def test_balanced_class_weights_help_the_rare_class(solver: str) -> None:
     assert recall["balanced"] > recall["none"] + 0.3
 
 
+def objective(features: Any, targets: Any, penalty: float, weights: Any, bias: Any) -> tuple[float, Any, Any]:
+    """The penalised loss by scikit-learn, and its gradients. features: [N, D]. weights: [D, K]."""
+    probabilities = scipy.special.softmax(features @ weights + bias, axis=1)
+    errors = (probabilities - np.eye(len(bias))[targets]) / len(targets)
+    loss = sklearn.metrics.log_loss(targets, probabilities) + penalty / 2 * (weights**2).sum()
+    return float(loss), features.T @ errors + penalty * weights, errors.sum(axis=0)
+
+
 @pytest.mark.parametrize("penalty", [1e-2, 1e-3])
 def test_lbfgs_reaches_scikit_learns_optimum(digits: Dataset, penalty: float) -> None:
     model = fit(digits, FitConfig(solver="lbfgs", weight_decay=penalty, device="cpu")).model
     features, targets = model.features(digits.train.images).double().numpy(), digits.train.targets.numpy()
     theirs = sklearn.linear_model.LogisticRegression(C=1 / (penalty * len(targets)), tol=1e-8, max_iter=5000)
     theirs.fit(features, targets)
-
-    def objective(weights: Any, bias: Any) -> float:
-        logits = features @ weights + bias
-        loss = sklearn.metrics.log_loss(targets, scipy.special.softmax(logits, axis=1))
-        return float(loss + penalty / 2 * (weights**2).sum())
-
-    expected = objective(theirs.coef_.T, theirs.intercept_)
-    assert objective(model.weights.double().numpy(), model.bias.double().numpy()) <= expected * (1 + 1e-4)
+    expected, *_ = objective(features, targets, penalty, theirs.coef_.T, theirs.intercept_)
+    found, *_ = objective(features, targets, penalty, model.weights.double().numpy(), model.bias.double().numpy())
+    assert found <= expected * (1 + 1e-4)
 
 
 def test_lbfgs_stops_when_it_is_there(digits: Dataset) -> None:
@@ -222,15 +225,12 @@ def test_lbfgs_learns_from_small_steps_too(digits: Dataset) -> None:
     first = start(digits.train, 10, 0)
     features = first.features(digits.train.images).double().numpy()
 
-    def objective(parameters: Any) -> tuple[float, Any]:
-        weights, bias = parameters[:-10].reshape(-1, 10), parameters[-10:]
-        probabilities = scipy.special.softmax(features @ weights + bias, axis=1)
-        errors = (probabilities - np.eye(10)[targets]) / len(targets)
-        gradient = np.concatenate([(features.T @ errors + penalty * weights).ravel(), errors.sum(axis=0)])
-        return sklearn.metrics.log_loss(targets, probabilities) + penalty / 2 * (weights**2).sum(), gradient
+    def flat(parameters: Any) -> tuple[float, Any]:
+        value, *slopes = objective(features, targets, penalty, parameters[:-10].reshape(-1, 10), parameters[-10:])
+        return value, np.concatenate([slope.ravel() for slope in slopes])
 
     theirs = scipy.optimize.minimize(
-        objective,
+        flat,
         np.concatenate([first.weights.flatten(), first.bias]).astype(np.float64),
         jac=True,
         method="L-BFGS-B",

@@ -1,39 +1,25 @@
-"""`kit bench`: what an artefact costs on this device, in time and memory."""
+"""What an artefact costs on this device, in time and memory."""
 
 import json
-import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from .classifier import Classifier, load
-from .errors import ArtefactError, KitError, SelfTestError
+from .errors import ArtefactError, SelfTestError
 from .session import onnxruntime
-from .text import as_json, complain, printable, say
 
 T = TypeVar("T")
 
-COLUMNS = {
-    "size_bytes": ("bytes", ",.0f"),
-    "load_ms": ("load ms", ".2f"),
-    "cold_ms": ("cold ms", ".0f"),
-    "p50_us": ("p50 µs", ".1f"),
-    "p99_us": ("p99 µs", ".1f"),
-    "images_per_s_64": ("images/s at 64", ",.0f"),
-    "images_per_s_1024": ("at 1,024", ",.0f"),
-    "rss_mb": ("peak MB", ".1f"),
-}
-AT_LEAST = ("images_per_s_64", "images_per_s_1024")
 BATCHES = (64, 1024)
 MAX_BATCH_BYTES = 256 * 2**20
 MAX_FRESH_SECONDS = 300
@@ -63,63 +49,6 @@ print(json.dumps([answered, peak]))
 """
 
 Figures = dict[str, float | None]
-
-
-def read_budget(_context: click.Context, _option: click.Parameter, text: str) -> dict[str, float]:
-    """Read `p99_us=50,rss_mb=90`; a figure that is not there, or no number, is a wrong call."""
-    budget: dict[str, float] = {}
-    for part in text.split(",") if text else ():
-        name, _, number = (word.strip() for word in part.partition("="))
-        if name not in COLUMNS or name in budget:
-            raise click.BadParameter(f"expected each of {', '.join(COLUMNS)} once at most, found {part.strip()!r}")
-        try:
-            budget[name] = float(number)
-        except ValueError:
-            budget[name] = math.nan
-        if not 0 <= budget[name] < math.inf:
-            raise click.BadParameter(f"expected {name}=NUMBER, 0 or more, found {part.strip()!r}")
-    return budget
-
-
-@click.command()
-@click.argument("artefacts", metavar="ARTEFACT...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "--budget",
-    metavar="NAME=NUMBER,...",
-    default="",
-    callback=read_budget,
-    help=f"Exit 1 where a figure is above its number, or below it for {' and '.join(AT_LEAST)}. "
-    f"Names: {', '.join(COLUMNS)}.",
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0.1, 60),
-    default=2.0,
-    show_default=True,
-    help="To take for each artefact, about.",
-)
-@click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
-def bench(artefacts: tuple[Path, ...], budget: dict[str, float], seconds: float, as_document: bool) -> None:
-    """Measure each ARTEFACT on this device, after its self-test.
-
-    load: opening the file. cold: from the start of a fresh Python process to its first answer. p50, p99: classifying
-    one array. images/s: probabilities of 64 and of 1,024 images at a time. peak: memory of the fresh process, in MB of
-    2^20 bytes. A figure that cannot be had here is a dash.
-    """
-    entries = [_entry(path, seconds) for path in artefacts]
-    say(as_json(entries) if as_document else _as_text(entries))
-    complaints = [line for entry in entries for line in _complaints(entry, budget)]
-    for line in complaints:
-        complain(line)
-    if complaints:
-        sys.exit(1)
-
-
-def _entry(path: Path, seconds: float) -> dict[str, Any]:
-    try:
-        return {"artefact": str(path), **measure(path, seconds), "machine": machine()}
-    except KitError as error:
-        return {"artefact": str(path), "error": str(error)}
 
 
 def measure(path: Path, seconds: float) -> Figures:
@@ -221,33 +150,3 @@ def machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "onnxruntime": onnxruntime().__version__,
     }
-
-
-def _complaints(entry: dict[str, Any], budget: dict[str, float]) -> Iterator[str]:
-    """What was wrong with one artefact, a line each."""
-    if "error" in entry:
-        yield entry["error"]
-        return
-    for name, limit in budget.items():
-        found, bound = entry[name], "at least" if name in AT_LEAST else "at most"
-        expected = f"{entry['artefact']}: expected {name} {bound} {limit:g}, found"
-        if found is None:
-            yield f"{expected} none: it cannot be measured here"
-        elif found < limit if name in AT_LEAST else found > limit:
-            yield f"{expected} {found:.6g}"
-
-
-def _as_text(entries: list[dict[str, Any]]) -> str:
-    rows = [["artefact", *(title for title, _ in COLUMNS.values())]]
-    rows += [
-        [printable(entry["artefact"]), *(_cell(entry[name], style) for name, (_, style) in COLUMNS.items())]
-        for entry in entries
-        if "error" not in entry
-    ]
-    first, *rest = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], rest)]) for row in rows]
-    return "\n".join([*table, ", ".join(f"{name} {value}" for name, value in machine().items())])
-
-
-def _cell(figure: float | None, style: str) -> str:
-    return "-" if figure is None else format(figure, style)

@@ -1,22 +1,19 @@
-"""`kit inspect`: what is in an artefact of any format. Needs no torch, and runs no code from the file."""
+"""What is in an artefact of any format. Needs no torch, and runs no code from the file."""
 
 import io
 import re
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
-
 from .artefact import EXTRA_FILE, PREFIX, Metadata, format_of, from_props, from_text
 from .classifier import MAX_MODEL_BYTES, Classifier
 from .digest import digest
 from .errors import ArtefactError
 from .session import Settings, open_session
-from .text import as_json, complain, printable, say
+from .text import printable
 
 ZIP_START = b"PK\x03\x04"
 # What torch.jit.save writes, and torch.export.save of torch 2.8 and newer, and of those before it.
@@ -25,26 +22,6 @@ ZIP_ENTRY = rf"(?:[^/]+/extra|extra_files)/{re.escape(EXTRA_FILE)}"
 MAX_ENTRY_BYTES = 64 * 2**20
 TYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 SHOWN, LONGEST = 12, 500  # of a list, and characters of a line, in text
-
-
-@click.command()
-@click.argument("artefact", type=click.Path(path_type=Path))
-@click.option("--json", "as_document", is_flag=True, help="Print what was found as JSON.")
-def inspect(artefact: Path, as_document: bool) -> None:
-    """Say what is in ARTEFACT, of any format that `kit export` writes: labels, image contract, provenance, and so on.
-
-    Of a model that is no artefact it says what the file has and what it lacks, and exits 1.
-    """
-    try:
-        found = describe(artefact)
-        text = as_json(found) if as_document else as_text(found)
-    except RecursionError:
-        complain(f"{artefact}: expected metadata of a few levels, found some too deeply nested: export it again")
-        sys.exit(1)
-    say(text)
-    if "error" in found:
-        complain(found["error"])
-        sys.exit(1)
 
 
 def describe(path: Path) -> dict[str, Any]:

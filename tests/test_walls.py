@@ -34,6 +34,7 @@ def loaded(code: str, *arguments: str) -> set[str]:
             "import runtime.cli, runtime.engines, runtime.predictions",
             {"torch", "onnx", "trainer", "export"} | OF_EXTRAS,
         ),
+        ("import runtime.bench, runtime.engines, runtime.inspection", {"torch", "onnx", "click"} | OF_EXTRAS),
         ("import kit", {"torch", "onnx", "onnxruntime", "numpy", "runtime", "trainer", "export"}),
         ("import trainer\ntrainer.fit, trainer.load_data", {"export", "onnx", "onnxruntime", "kit", "click"}),
         ("from trainer import load_checkpoint", {"torch", "export", "onnx", "onnxruntime", "kit"}),

@@ -9,11 +9,11 @@ import click
 COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
     "export": ("export.cli:export", "Turn a checkpoint into artefacts, each checked before it exists."),
-    "classify": ("runtime.cli:classify", "Classify images with an artefact; needs no torch."),
+    "classify": ("runtime.commands.classify:classify", "Classify images with an artefact; needs no torch."),
     "evaluate": ("export.evaluation:evaluate", "Take an artefact's figures on a data set's test images."),
-    "inspect": ("runtime.cli:inspect", "Say what is in an artefact."),
-    "selftest": ("runtime.cli:selftest", "Run an artefact's golden examples on this device."),
-    "bench": ("runtime.cli:bench", "Measure what artefacts cost on this device."),
+    "inspect": ("runtime.commands.classify:inspect", "Say what is in an artefact."),
+    "selftest": ("runtime.commands.classify:selftest", "Run an artefact's golden examples on this device."),
+    "bench": ("runtime.commands.classify:bench", "Measure what artefacts cost on this device."),
 }
 
 

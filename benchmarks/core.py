@@ -8,9 +8,9 @@ from torch import Tensor
 
 from trainer import Dataset, FitConfig
 from trainer.distributed import ALONE
+from trainer.fitting import start
 from trainer.softmax_regression import Model
-from trainer.solvers import SOLVERS, Task
-from trainer.training import start
+from trainer.solvers.sgd import SOLVERS, Task
 
 from . import textbook
 from .measure import check, comparison, interleaved

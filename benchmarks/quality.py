@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from trainer import Dataset, FitConfig, Model, Split, fit, load_data
-from trainer.training import pixel_statistics
+from trainer.fitting import pixel_statistics
 
 from . import textbook
 from .measure import aimed, check, table

@@ -132,8 +132,8 @@ def about(folder: Path) -> Figures:
 
 
 def oldest(opset: int, ir: int) -> str:
-    """Name the oldest onnxruntime that loads files of these versions, out of those in `export/compatibility.py`."""
-    from export.compatibility import RELEASES
+    """Name the oldest onnxruntime that loads files of these versions, by `export/formats/compatibility.py`."""
+    from export.formats.compatibility import RELEASES
 
     fits = [version for version, release in RELEASES.items() if opset <= release.opset and ir <= release.ir]
     return "{}.{}".format(*min(fits)) if fits else f"none up to {'{}.{}'.format(*max(RELEASES))}"

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from sklearn.datasets import load_sample_images
 
-from export.statistics import pixel_statistics
+from export.appearance import pixel_statistics
 from runtime.artefact import PixelStatistics
 from runtime.image import Pixels
-from runtime.skew import findings
-from trainer import Dataset, Split, load_data, training
+from runtime.skew.measures import findings
+from trainer import Dataset, Split, load_data
+from trainer import fitting as training
 
 from .measure import aimed, fashion, fashion_dir, interleaved, show, table
 

@@ -71,8 +71,8 @@ def write_models(folder: Path, checkpoint: Any) -> None:
     import torch
 
     from export import export
-    from export.fold import prepare as fold
-    from export.parity import reference_probabilities
+    from export.arithmetic.fold import prepare as fold
+    from export.gate.parity import reference_probabilities
 
     numbers = fold(checkpoint)
     np.savez(folder / "weights.npz", weights=numbers.weights, bias=numbers.bias)

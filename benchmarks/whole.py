@@ -76,9 +76,9 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
 
     clock.note("import scikit-learn")
     import trainer.cli
-    from trainer.data import load_data
-    from trainer.run import Run
-    from trainer.training import fit
+    from trainer.data.dataset import load_data
+    from trainer.fitting import fit
+    from trainer.report.run import Run
 
     clock.note("import trainer")
     if data != "digits":
@@ -101,7 +101,7 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
         parts["fit"] -= sum(saves)
         parts[f"write checkpoint and report, {len(saves)} times"] = sum(saves)
         clock.note("")
-        import trainer.pictures
+        import trainer.report.plots
 
         clock.note("import matplotlib")
         Run(Path(name), dataset, pictures=True).save(fitted)

@@ -15,11 +15,11 @@ from typing import Any
 
 from runtime.errors import needs_extra
 
-from .bound import Proof
+from .arithmetic.bound import Proof
 from .errors import ExportError, ParityError
 from .exporting import ExportReport, export
-from .parity import Parity
-from .verification import LabelledImages, Verification
+from .gate.parity import Parity
+from .gate.verification import LabelledImages, Verification
 
 __all__ = [
     "ExportError",

@@ -13,7 +13,7 @@ from .errors import ExportError
 from .exporting import ExportReport
 from .exporting import export as export_checkpoint
 from .formats import FORMATS
-from .verification import Verification, load_images
+from .gate.verification import Verification, load_images
 
 
 @click.command()

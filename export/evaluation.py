@@ -11,8 +11,8 @@ from runtime import Classifier, load
 from runtime.errors import needs_extra
 from runtime.text import as_json, printable, say
 
-from .parity import answers
-from .verification import LabelledImages, load_images
+from .gate.parity import answers
+from .gate.verification import LabelledImages, load_images
 
 LEAST = float(np.finfo(np.float32).tiny)
 COLUMNS = 20  # of a confusion matrix in text
@@ -41,12 +41,12 @@ def evaluate(model: Path, data: str, data_dir: Path | None, as_document: bool) -
 
 
 def figures(classifier: Classifier, data: LabelledImages) -> dict[str, Any]:
-    """Take accuracy (0-1), loss (mean cross-entropy in nats) and `trainer.metrics.classification_metrics`.
+    """Take accuracy (0-1), loss (mean cross-entropy in nats) and `trainer.report.metrics.classification_metrics`.
 
     A probability of 0 counts as 1e-38 in the loss, 87 nats: float32 has no smaller ones.
     """
     with needs_extra("train", "evaluating an artefact"):
-        from trainer.metrics import classification_metrics
+        from trainer.report.metrics import classification_metrics
     found = answers(classifier.probabilities, data.images)  # [N, K]
     right = found[np.arange(len(found)), data.targets].astype(np.float64)  # [N]
     return {

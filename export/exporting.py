@@ -15,14 +15,14 @@ from runtime.digest import digest
 from trainer.checkpoint import Checkpoint
 from trainer.files import replacing
 
-from .bound import Proof, prove
+from .appearance import pixel_statistics
+from .arithmetic.bound import Proof, prove
+from .arithmetic.fold import fold
 from .errors import ExportError
-from .fold import fold
 from .formats import FORMATS
-from .parity import Artefact, Gate, Parity, arithmetic_probabilities, check_parity, probes, reference_probabilities
-from .statistics import pixel_statistics
-from .target import target_for
-from .verification import LabelledImages, Verification, verify
+from .formats.target import target_for
+from .gate.parity import Artefact, Gate, Parity, arithmetic_probabilities, check_parity, probes, reference_probabilities
+from .gate.verification import LabelledImages, Verification, verify
 
 
 @dataclass(frozen=True, kw_only=True)

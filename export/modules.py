@@ -28,15 +28,15 @@ from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, d
 from runtime.errors import KitError, needs_extra
 from runtime.image import ImageContract, Pixels
 
+from .appearance import pixel_statistics
 from .errors import ExportError
 from .exporting import ExportReport, gate_for, report, written
 from .formats import FLOAT_TOLERANCE
 from .formats import onnx as onnx_format
 from .formats import torchscript as torchscript_format
-from .parity import Artefact, check_parity, probes
-from .raw_pixels import RawPixels, run
-from .statistics import pixel_statistics
-from .target import Target, target_for
+from .formats.raw_pixels import RawPixels, run
+from .formats.target import Target, target_for
+from .gate.parity import Artefact, check_parity, probes
 
 OPSET = 18  # the oldest that torch's exporter writes
 EXAMPLES = 2  # each is an image that the file carries

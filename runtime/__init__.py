@@ -11,7 +11,7 @@ prediction.label, prediction.probability, prediction.index
 from .classifier import Classifier, Prediction, classify, load
 from .errors import ArtefactError, InputError, KitError, MissingExtraError, SelfTestError
 from .image import ImageContract
-from .watch import SkewWarning
+from .skew.first_images import SkewWarning
 
 __all__ = [
     "ArtefactError",

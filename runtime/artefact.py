@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class Appearance(NamedTuple):
-    """How the training images look, for `runtime.skew` to name what looks otherwise.
+    """How the training images look, for `runtime.skew.measures` to name what looks otherwise.
 
     border, whole: shares of 16 equal ranges of pixel values, at the images' border and all over. colours: shares of 25
     ranges of colour; empty for greyscale. least_range, least_peak: of any image, lightest pixel less darkest, and

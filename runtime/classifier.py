@@ -18,7 +18,7 @@ from .artefact import Metadata
 from .errors import ArtefactError, InputError, SelfTestError, naming
 from .image import ImageLike, Pixels
 from .session import CPU, Settings, onnxruntime, open_session
-from .watch import Watch
+from .skew.first_images import Watch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

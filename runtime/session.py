@@ -71,7 +71,7 @@ def open_session(model: bytes, settings: Settings | None = None) -> InferenceSes
 
 
 def _check_whole(model: bytes) -> None:
-    from .external import has_external_data
+    from .external_data import has_external_data
 
     if has_external_data(model):
         raise ArtefactError("expected all weights in the file, found some that it takes from others: export it again")

@@ -45,7 +45,9 @@ def test_core_refuses_a_model_that_did_not_learn(made_up: Dataset) -> None:
 
 
 def test_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.pictures.write_pictures", lambda *_, **__: None)  # takes seconds, and has its tests
+    monkeypatch.setattr(
+        "trainer.report.plots.write_pictures", lambda *_, **__: None
+    )  # takes seconds, and has its tests
     whole.check_report(whole.command("digits", tmp_path, tmp_path / "run", "--no-report"), 0.5)
     parts = whole.instrumented("digits", str(tmp_path))
     assert {"import torch", "load the data", "fit", "draw the pictures"} <= set(parts)

@@ -62,8 +62,10 @@ def reader(data_dir: Path, fashion_model: bytes, tmp_path: Path, monkeypatch: py
     """Somebody with the repository's examples, a model, two images, and a folder of photos."""
     monkeypatch.delenv("KIT_DATA_DIR", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr("trainer.pictures.write_pictures", lambda *_, **__: [])  # which takes long, and has its tests
-    monkeypatch.setattr("trainer.decode.POOL_FROM", 10**6)  # so does starting processes
+    monkeypatch.setattr(
+        "trainer.report.plots.write_pictures", lambda *_, **__: []
+    )  # which takes long, and has its tests
+    monkeypatch.setattr("trainer.data.decode.POOL_FROM", 10**6)  # so does starting processes
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "examples").symlink_to(ROOT / "examples")

@@ -79,9 +79,9 @@ def test_the_score_of_mutants(tmp_path: Path) -> None:
     (tmp_path / "export" / "parity.py.meta").write_text(f'{{"exit_code_by_key": {codes}}}')
     (tmp_path / "export" / "fold.py.meta").write_text('{"exit_code_by_key": {}}')
     found = results(tmp_path)
-    assert found["export/parity.py"]["b"] == "survived"
+    assert found["export/gate/parity.py"]["b"] == "survived"
     row = "| 8 | 4 | 2 | 1 | 1 | 75.0% |"
-    assert table(found).splitlines()[2:] == [f"| export/parity.py {row}", f"| all {row}"]
+    assert table(found).splitlines()[2:] == [f"| export/gate/parity.py {row}", f"| all {row}"]
 
 
 def test_the_worked_example_is_right() -> None:

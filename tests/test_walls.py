@@ -31,10 +31,13 @@ def loaded(code: str, *arguments: str) -> set[str]:
     [
         ("import runtime", {"torch", "onnx", "click", "trainer", "export", "kit"} | OF_EXTRAS),
         (
-            "import runtime.cli, runtime.engines, runtime.predictions",
+            "import runtime.commands.classify, runtime.scoring.score, runtime.scoring.output",
             {"torch", "onnx", "trainer", "export"} | OF_EXTRAS,
         ),
-        ("import runtime.bench, runtime.engines, runtime.inspection", {"torch", "onnx", "click"} | OF_EXTRAS),
+        (
+            "import runtime.commands.bench, runtime.scoring.score, runtime.commands.inspect",
+            {"torch", "onnx", "click"} | OF_EXTRAS,
+        ),
         ("import kit", {"torch", "onnx", "onnxruntime", "numpy", "runtime", "trainer", "export"}),
         ("import trainer\ntrainer.fit, trainer.load_data", {"export", "onnx", "onnxruntime", "kit", "click"}),
         ("from trainer import load_checkpoint", {"torch", "export", "onnx", "onnxruntime", "kit"}),
@@ -95,7 +98,7 @@ def test_each_part_imports_only_what_the_design_allows() -> None:
             "psutil",
             "tqdm",
             "runtime.image",
-            "runtime.parquet",
+            "runtime.data.parquet",
             "runtime.digest",
             "pyarrow",
             "runtime.errors",
@@ -132,6 +135,6 @@ def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
 
 
 def test_a_bug_is_not_hidden(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.cli.load", lambda _: 1 // 0)
+    monkeypatch.setattr("runtime.commands.classify.load", lambda _: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         run_kit("classify", "image.png", "--model", "model.onnx")

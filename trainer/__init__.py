@@ -17,26 +17,26 @@ from runtime.errors import needs_extra
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from .config import FitConfig
-    from .data import Dataset, Split, load_data
+    from .data.dataset import Dataset, Split, load_data
     from .errors import CheckpointError, ConfigError, DataError, TrainerError
+    from .fitting import Fit, fit
     from .softmax_regression import Model, evaluate
-    from .training import Fit, fit
 
 _HOMES = {
     "Checkpoint": "checkpoint",
     "CheckpointError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
-    "Dataset": "data",
-    "Fit": "training",
+    "Dataset": "data.dataset",
+    "Fit": "fitting",
     "FitConfig": "config",
     "Model": "softmax_regression",
-    "Split": "data",
+    "Split": "data.dataset",
     "TrainerError": "errors",
     "evaluate": "softmax_regression",
-    "fit": "training",
+    "fit": "fitting",
     "load_checkpoint": "checkpoint",
-    "load_data": "data",
+    "load_data": "data.dataset",
     "save_checkpoint": "checkpoint",
 }
 

@@ -18,7 +18,7 @@ from runtime.text import as_json, complain, printable, say
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, SCHEDULES, FitConfig
 
 if TYPE_CHECKING:
-    from .training import Epoch
+    from .fitting import Epoch
 
 DEFAULTS = FitConfig()
 INTERRUPTED = 130
@@ -100,10 +100,10 @@ def train(
     config = FitConfig(**settings)
     with needs_extra("train", "kit train"):
         from . import distributed
-        from .batches import choose_device
-        from .data import load_data
-        from .run import Run
-        from .training import fit
+        from .data.dataset import load_data
+        from .data.minibatches import choose_device
+        from .fitting import fit
+        from .report.run import Run
 
     device = choose_device(config.device)
     with said_once(), distributed.group(device) as group:

@@ -11,9 +11,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from runtime import load
 from runtime.artefact import INPUT, OUTPUT, Metadata, seal
 
-from ..fold import Folded, prepare
-from ..parity import Artefact
-from ..target import Target
+from ..arithmetic.fold import Folded, prepare
+from ..gate.parity import Artefact
+from .target import Target
 
 __all__ = ["build", "finish", "open_artefact", "prepare", "write"]
 

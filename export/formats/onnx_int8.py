@@ -7,10 +7,10 @@ from onnx import TensorProto, helper
 from runtime.artefact import INPUT, OUTPUT, Metadata, seal
 from trainer.checkpoint import Checkpoint
 
-from ..fold import fold
-from ..quantise import Quantised, quantise
-from ..target import Target
+from ..arithmetic.fold import fold
+from ..arithmetic.quantise import Quantised, quantise
 from .onnx import build, open_artefact
+from .target import Target
 
 __all__ = ["open_artefact", "prepare", "write"]
 

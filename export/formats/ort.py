@@ -6,11 +6,11 @@ from pathlib import Path
 from runtime.artefact import Metadata, seal
 from runtime.session import onnxruntime
 
-from ..fold import Folded, prepare
-from ..target import Target
+from ..arithmetic.fold import Folded, prepare
 from . import onnx
 from .onnx import open_artefact
 from .ort_order import in_order
+from .target import Target
 
 __all__ = ["open_artefact", "prepare", "write"]
 

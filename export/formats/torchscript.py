@@ -12,10 +12,10 @@ import torch
 
 from runtime.artefact import EXTRA_FILE, Metadata, dumps
 
-from ..fold import Folded, prepare
-from ..parity import Artefact
-from ..raw_pixels import SoftmaxRegression, TorchArtefact
-from ..target import Target
+from ..arithmetic.fold import Folded, prepare
+from ..gate.parity import Artefact
+from .raw_pixels import SoftmaxRegression, TorchArtefact
+from .target import Target
 
 __all__ = ["open_artefact", "prepare", "save", "write"]
 

@@ -16,7 +16,7 @@ from PIL import Image
 import runtime
 from export import ExportReport
 from export.formats import torchscript
-from export.parity import Artefact
+from export.gate.parity import Artefact
 from runtime import ImageContract
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's

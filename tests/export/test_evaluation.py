@@ -15,7 +15,7 @@ import runtime
 from export import ExportError, LabelledImages, export
 from export.evaluation import figures
 from export.formats import FORMATS
-from export.verification import load_images
+from export.gate.verification import load_images
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, Dataset, FitConfig, fit, load_data
 
@@ -224,7 +224,7 @@ def test_what_cannot_be_done(
     def offline(*_: object, **__: object) -> None:
         raise RuntimeError("no network")
 
-    monkeypatch.setattr("trainer.data._download", offline)
+    monkeypatch.setattr("trainer.data.dataset._download", offline)
     Path("folder").mkdir()
     Path("empty.onnx").touch()
     result = run_kit("evaluate", "--model", exported.get(model_name, model_name), "--data", data)

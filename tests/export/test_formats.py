@@ -13,8 +13,8 @@ import pytest
 
 import runtime
 from export import ExportError, LabelledImages, ParityError, export
-from export.compatibility import release
 from export.formats import FORMATS
+from export.formats.compatibility import release
 from runtime.session import onnxruntime
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, Dataset, save_checkpoint

@@ -17,7 +17,7 @@ from PIL import Image
 
 import runtime
 from export import ExportReport, to_onnx
-from export.compatibility import release
+from export.formats.compatibility import release
 from runtime.session import onnxruntime
 from tests.export.subjects import (
     Subject,

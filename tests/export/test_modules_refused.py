@@ -14,7 +14,7 @@ import torch
 
 import runtime
 from export import ExportError, ParityError, to_onnx, to_torchscript
-from export.compatibility import release
+from export.formats.compatibility import release
 from runtime import ArtefactError, ImageContract, KitError
 from runtime.session import onnxruntime
 from tests.export.subjects import MEAN, Subject, Write

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import runtime
 from export import ExportError, export
-from export.compatibility import IR_VERSION, OLDEST_OPSET, OPSET, RELEASES, Release, release
+from export.formats.compatibility import IR_VERSION, OLDEST_OPSET, OPSET, RELEASES, Release, release
 from runtime.session import onnxruntime
 from tests.environments import install, run_with
 from trainer import Checkpoint, Dataset

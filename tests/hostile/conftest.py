@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainer.test_data import write_idx
+from tests.trainer.data.test_load import write_idx
 from trainer import Checkpoint, Fit, FitConfig, fit, save_checkpoint
 
 from .cases import few_images

@@ -16,7 +16,7 @@ import torch
 from runtime import InputError
 from runtime.image import ImageContract
 from tests.interpreter import Kit
-from tests.trainer.test_data import write_idx
+from tests.trainer.data.test_load import write_idx
 from trainer import DataError, load_data
 
 

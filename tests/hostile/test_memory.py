@@ -16,7 +16,7 @@ from PIL import Image
 
 from runtime.artefact import SEAL_START, UNSEALED, seal
 from tests.interpreter import run_python
-from tests.trainer.test_data import write_idx
+from tests.trainer.data.test_load import write_idx
 
 TEN_GB = 10 * 2**30
 IMAGE_PEAK = 1_250  # MB: a picture of 64 megapixels in RGBA, three times, and numpy
@@ -182,7 +182,7 @@ def test_idx_files_that_declare_2_to_the_31_images(tmp_path: Path) -> None:
 
 def test_a_cache_file_with_a_hostile_header(tmp_path: Path) -> None:
     """numpy's header is a Python literal: one of 100 MB, and one that declares 2^40 images, are decoded anew."""
-    from trainer.folder import load_folder
+    from trainer.data.folder import load_folder
 
     for label in ("a", "b"):
         (tmp_path / "data" / label).mkdir(parents=True)

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 import runtime
 from runtime import Classifier, KitError
 from runtime.artefact import PREFIX, from_json, from_props
-from runtime.watch import SkewWarning
+from runtime.skew.first_images import SkewWarning
 
 from .mutations import places
 

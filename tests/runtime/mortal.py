@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime import Classifier
-from runtime.listing import Chunk, Files
-from runtime.scoring import Scored, Scorer
+from runtime.scoring.inputs import Chunk, Files
+from runtime.scoring.scorer import Scored, Scorer
 
 
 class Mortal(Scorer):

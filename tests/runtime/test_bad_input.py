@@ -83,7 +83,7 @@ def test_a_graph_that_fails_later_on(given: Given) -> None:
 
 def test_external_data_is_no_word() -> None:
     """Names and labels may have the word that such a tensor must have."""
-    from runtime.external import has_external_data
+    from runtime.external_data import has_external_data
 
     node = helper.make_node("Identity", ["location"], ["y"], name="location", doc_string="external_data")
     value = helper.make_tensor_value_info("location", TensorProto.FLOAT, [1])

@@ -1,0 +1,81 @@
+"""Modules of torch that take raw pixels and give probabilities, as an artefact does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runtime.artefact import EXTRA_FILE, from_text
+from runtime.image import Pixels
+
+from ..arithmetic.fold import Folded
+from ..errors import ExportError
+from ..gate.parity import Probabilities
+
+
+class SoftmaxRegression(torch.nn.Module):
+    """The folded model: uint8 [N, H, W, C] → float32 [N, K]."""
+
+    weights: Tensor
+    bias: Tensor
+
+    def __init__(self, numbers: Folded) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.from_numpy(numbers.weights))
+        self.register_buffer("bias", torch.from_numpy(numbers.bias))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 [N, H, W, C] → float32 [N, K]."""
+        features = images.flatten(1).to(torch.float32)
+        return torch.softmax(torch.addmm(self.bias, features, self.weights), dim=1)
+
+
+class RawPixels(torch.nn.Module):
+    """A classifier on raw pixels, made of one on normalised float images: uint8 [N, H, W, C] → float32 [N, K].
+
+    module: float32 [N, C, H, W] → logits [N, K]. mean, std: [C]; the module sees (pixel / 255 − mean) / std.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, module: torch.nn.Module, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.module = module
+        self.register_buffer("mean", mean[:, None, None])
+        self.register_buffer("std", std[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 [N, H, W, C] → probabilities [N, K], in the dtype of mean and std."""
+        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
+        return torch.softmax(self.module((pixels / 255 - self.mean) / self.std), dim=1)
+
+
+class TorchArtefact:
+    """An artefact opened by torch.
+
+    kind: of file, as messages name it. load: gives the module at a path, and fills in the extra files that it is asked
+    for by name. Raises ExportError for a file that torch refuses, and ArtefactError for metadata that are none.
+    """
+
+    def __init__(self, path: Path, kind: str, load: Callable[[Path, dict[str, str]], torch.nn.Module]) -> None:
+        extra = {EXTRA_FILE: ""}
+        try:
+            self._module = load(path, extra)
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ExportError(f"{path}: expected a {kind} file, found one that torch refuses ({reason})") from None
+        self.metadata = from_text(extra[EXTRA_FILE])
+
+    def probabilities(self, pixels: Pixels) -> Probabilities:
+        """uint8 [N, H, W, C] → float32 [N, K]."""
+        return run(self._module, pixels)
+
+
+def run(module: torch.nn.Module, pixels: Pixels) -> Probabilities:
+    """Answer uint8 [N, H, W, C] with a module of torch: [N, K]."""
+    with torch.inference_mode():
+        result: Probabilities = module(torch.from_numpy(np.array(pixels))).numpy()
+    return result

@@ -1,0 +1,141 @@
+"""The test images of a whole data set, and an artefact against the trained model on them, with the accuracy of both."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import needs_extra
+from runtime.image import ImageContract, Pixels
+
+from ..arithmetic.bound import Proof
+from ..errors import ExportError
+from .parity import Answer, Artefact, Gate, answers, compare
+
+NAMED = 3
+
+
+class Subject(Protocol):
+    """What images are loaded for: a checkpoint, or an artefact's metadata."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K class names, in output order."""
+        ...
+
+    @property
+    def image(self) -> ImageContract:
+        """What an image must become."""
+        ...
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """JSON, with the settings of the training."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledImages:
+    """name: of the data set. labels: its class names. images: uint8 [N, H, W, C]. targets: int64 [N], in 0..K-1."""
+
+    name: str
+    labels: tuple[str, ...]
+    images: Pixels
+    targets: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """data: name of the data set. images: how many. max_difference: in probability. label_flips: labels that differ.
+
+    accuracy: the artefact's. trained_accuracy: the trained model's. certain: share of the images whose label is proved
+    not to differ; None where the model is not the kit's own.
+    """
+
+    data: str
+    images: int
+    max_difference: float
+    label_flips: int
+    accuracy: float
+    trained_accuracy: float
+    certain: float | None
+
+
+def load_images(subject: Subject, name: str, data_dir: Path | None) -> LabelledImages:
+    """Load the test images of a data set as the model takes them, their targets in the order of its labels.
+
+    Of a folder without test images, those that were held out with the seed of the training. Raises ExportError for
+    other labels than the model's and for a model of images that are not square, DataError for data that cannot be
+    loaded, and MissingExtraError.
+    """
+    with needs_extra("train", "loading a data set"):
+        from trainer.data.dataset import load_data
+    image = subject.image
+    if image.height != image.width:
+        raise ExportError(
+            f"expected a model of square images, which data sets are brought to, found {image.height}×{image.width}: "
+            "do without a data set, and classify the images with `kit classify`"
+        )
+    settings = subject.provenance.get("settings")
+    seed = settings.get("seed") if isinstance(settings, dict) else None
+    data = load_data(
+        name, data_dir=data_dir, image_size=image.height, color=image.color, seed=seed if isinstance(seed, int) else 0
+    )
+    places = _places(data.name, data.labels, subject.labels)
+    return LabelledImages(
+        name=data.name,
+        labels=subject.labels,
+        images=data.test.images.numpy(),
+        targets=places[data.test.targets.numpy()],
+    )
+
+
+def verify(
+    artefact: Artefact,
+    data: LabelledImages,
+    trained: Answer,
+    gate: Gate,
+    prove: Callable[[Pixels], Proof] | None = None,
+) -> Verification:
+    """Compare on every image of a data set. Raises ParityError, and ExportError where the data are of another kind."""
+    metadata = artefact.metadata
+    if data.labels != metadata.labels or data.images.shape[1:] != metadata.image.shape or not len(data.images):
+        raise ExportError(
+            f"expected images {list(metadata.image.shape)} of the {len(metadata.labels)} classes that the model knows "
+            f"({', '.join(metadata.labels[:3])}, …), found {len(data.images)} images {list(data.images.shape[1:])} of "
+            f"{len(data.labels)} classes ({', '.join(data.labels[:3])}, …): verify on data like the training data"
+        )
+    found, expected = answers(artefact.probabilities, data.images), answers(trained, data.images)
+    names = [f"image {i} of {data.name}" for i in range(len(data.images))]
+    parity = compare(found, expected, names, metadata.labels, gate)
+    return Verification(
+        data=data.name,
+        images=parity.images,
+        max_difference=parity.max_difference,
+        label_flips=parity.label_flips,
+        accuracy=float((found.argmax(axis=1) == data.targets).mean()),
+        trained_accuracy=float((expected.argmax(axis=1) == data.targets).mean()),
+        certain=prove(data.images).certain if prove else None,
+    )
+
+
+def _places(name: str, theirs: tuple[str, ...], ours: tuple[str, ...]) -> NDArray[np.int64]:
+    """Where each of the data set's labels stands among the model's: int64 [K]. Raises ExportError."""
+    if set(theirs) != set(ours):
+        differences = [
+            *_listed("lacks", [label for label in ours if label not in theirs]),
+            *_listed("has besides", [label for label in theirs if label not in ours]),
+        ]
+        raise ExportError(
+            f"{name}: expected the model's {len(ours)} labels, found {len(theirs)}; it {' and '.join(differences)}: "
+            "evaluate on data of the same labels"
+        )
+    return np.array([ours.index(label) for label in theirs], np.int64)
+
+
+def _listed(verb: str, labels: list[str]) -> list[str]:
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return [f"{verb} {', '.join(map(repr, labels[:NAMED]))}{more}"] if labels else []

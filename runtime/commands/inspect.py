@@ -1,0 +1,170 @@
+"""What is in an artefact of any format. Needs no torch, and runs no code from the file."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..artefact import EXTRA_FILE, PREFIX, Metadata, format_of, from_props, from_text
+from ..classifier import MAX_MODEL_BYTES, Classifier
+from ..digest import digest
+from ..errors import ArtefactError
+from ..session import Settings, open_session
+from ..text import printable
+
+ZIP_START = b"PK\x03\x04"
+# What torch.jit.save writes, and torch.export.save of torch 2.8 and newer, and of those before it.
+ZIP_FORMATS = {"torchscript": r"[^/]+/constants\.pkl", "pt2": r"[^/]+/archive_format|serialized_exported_program\.json"}
+ZIP_ENTRY = rf"(?:[^/]+/extra|extra_files)/{re.escape(EXTRA_FILE)}"
+MAX_ENTRY_BYTES = 64 * 2**20
+TYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+SHOWN, LONGEST = 12, 500  # of a list, and characters of a line, in text
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Collect what the file at `path` holds, ready for JSON.
+
+    Where it is a model but not an artefact that this runtime takes, `error` says why, and what comes after the fault is
+    left out. Raises ArtefactError where it is not even a model.
+    """
+    data = _read(path)
+    parts = _zip_parts(data) if data.startswith(ZIP_START) else _onnx_parts(data)
+    found: dict[str, Any] = {}
+    try:
+        for part in parts:
+            found |= part
+    except ArtefactError as error:
+        message = f"{path}: {error}"
+        if not found:
+            raise ArtefactError(message) from None
+        found["error"] = message
+    return {"artefact": str(path), "format": found.pop("format"), "size": len(data), "digest": digest(data), **found}
+
+
+def _onnx_parts(data: bytes) -> Iterator[dict[str, Any]]:
+    """Describe a file for onnxruntime: the graph, what goes with it, and what runs it here."""
+    session = open_session(data)
+    about = session.get_modelmeta()
+    props = about.custom_metadata_map
+    yield {
+        "format": format_of(data),
+        "producer": about.producer_name,
+        "inputs": [_node(node) for node in session.get_inputs()],
+        "outputs": [_node(node) for node in session.get_outputs()],
+        "foreign": {name: text for name, text in sorted(props.items()) if not name.startswith(PREFIX)},
+    }
+    yield _contents(from_props(props))
+    info = Classifier(data, Settings()).info()
+    yield {name: info[name] for name in ("providers", "threads", "versions") if name in info}
+
+
+def _zip_parts(data: bytes) -> Iterator[dict[str, Any]]:
+    """Describe a file for torch, which is a zip file: one small entry of it is read, none is unpacked."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            names = file.namelist()
+            formats = [kind for kind, mark in ZIP_FORMATS.items() if any(re.fullmatch(mark, name) for name in names)]
+            if not formats:
+                raise ArtefactError(
+                    f"expected a model as torch.jit.save or torch.export.save writes it, found a zip file of "
+                    f"{len(names)} other entries: name an artefact that `kit export` made"
+                )
+            yield {"format": formats[0]}
+            text = _entry(file)
+    except ArtefactError:
+        raise
+    except Exception as error:  # zipfile raises whatever the damage leads it to
+        raise ArtefactError(
+            f"expected a whole zip file, found a damaged one ({error}): copy it again, or export it again"
+        ) from None
+    yield _contents(from_text(text))
+
+
+def _entry(file: zipfile.ZipFile) -> bytes:
+    """Read what goes with the model. A size that the zip file's directory states is not relied on."""
+    entries = [entry for entry in file.infolist() if re.fullmatch(ZIP_ENTRY, entry.filename)]
+    if len(entries) != 1:
+        raise ArtefactError(
+            f"expected an artefact made by `kit export`, with one {EXTRA_FILE}, found {len(entries)}: export it again"
+        )
+    (entry,) = entries
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArtefactError(f"expected {EXTRA_FILE} stored or deflated, found it otherwise compressed: export it again")
+    with file.open(entry) as content:
+        text = content.read(MAX_ENTRY_BYTES + 1)
+    if max(len(text), entry.file_size) > MAX_ENTRY_BYTES:
+        raise ArtefactError(f"expected {EXTRA_FILE} of at most {MAX_ENTRY_BYTES >> 20} MB, found a larger one")
+    return text
+
+
+def _contents(metadata: Metadata) -> dict[str, Any]:
+    golden = metadata.golden
+    return {
+        "labels": list(metadata.labels),
+        "image": asdict(metadata.image),
+        "pixel_statistics": metadata.pixel_statistics and metadata.pixel_statistics.to_json(),
+        "golden": {"examples": len(golden.images), "tolerance": golden.tolerance},
+        "provenance": dict(metadata.provenance),
+        "others": dict(metadata.others),
+    }
+
+
+def _node(node: Any) -> dict[str, Any]:
+    kind = TYPES.get(node.type, node.type.removeprefix("tensor(").removesuffix(")"))
+    return {"name": node.name, "type": kind, "shape": list(node.shape)}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise ArtefactError(f"{path}: expected an artefact, found a folder or a device: name a file")
+        with path.open("rb") as file:
+            data = file.read(MAX_MODEL_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ArtefactError(
+            f"{path}: expected an artefact, found: {reason}: make one with `kit export --format onnx`"
+        ) from None
+    if len(data) > MAX_MODEL_BYTES:
+        raise ArtefactError(f"{path}: expected an artefact of at most 2 GB, found a larger file")
+    return data
+
+
+def as_text(found: Mapping[str, Any]) -> str:
+    """Lay out what `describe` returned in two columns, safe for a terminal."""
+    rows = [
+        (name.replace("_", " ") if number == 0 else "", printable(line))
+        for name, value in found.items()
+        for number, line in enumerate(_lines(name, value))
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {line[:LONGEST]}{'…' * (len(line) > LONGEST)}" for name, line in rows)
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """The lines that one entry takes; none if it is empty, or has its place on standard error."""
+    if name == "error" or value in (None, "", [], {}):
+        return []
+    if name == "size":
+        return [f"{value:,} bytes"]
+    if name == "labels":
+        return [f"{len(value):,}: {_plain(value)}"]
+    if name == "pixel_statistics":
+        return [_plain({part: value[part] for part in ("mean", "std")})]
+    if name in ("inputs", "outputs"):
+        return [f"{node['name']}: {node['type']} [{', '.join(map(str, node['shape']))}]" for node in value]
+    if name in ("provenance", "others", "foreign"):
+        return [f"{key}: {_plain(part)}" for key, part in value.items()]
+    return [_plain(value)]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items() if part is not None)
+    if isinstance(value, (list, tuple)):
+        more = [f"and {len(value) - SHOWN:,} more"] if len(value) > SHOWN else []
+        return ", ".join([*map(_plain, value[:SHOWN]), *more])
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,88 @@
+"""From what was named on the command line to the images to score, in chunks."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from ..data.parquet import Rows, find_rows, find_urls, is_parquet, is_url
+from ..errors import InputError
+from ..image import SUFFIXES, is_image
+
+FOOTERS_AT_ONCE = 8
+
+
+class Files(NamedTuple):
+    """Some image files. names: as they were given, or found. folder: the absolute one that they are relative to."""
+
+    names: tuple[str, ...]
+    folder: str
+
+    @property
+    def images(self) -> int:
+        """How many images, at least 1."""
+        return len(self.names)
+
+
+Chunk: TypeAlias = Files | Rows
+
+
+def find_chunks(inputs: Iterable[str], *, size: int, column: str | None = None) -> list[Chunk]:
+    """List images in chunks of at most `size`, in the order of the inputs, and in each of the names and rows.
+
+    inputs: image files, .parquet files, folders of these, globs, and fsspec's URLs of Parquet. column: of the images
+    in Parquet, None for the only one that can hold some. Of Parquet the footers are read. Raises InputError.
+    """
+    folder = os.getcwd()  # noqa: PTH109 - as a string
+    names = [name for given in inputs for name in _expand(given)]
+    chunks: list[Chunk] = []
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        for parquet, group in groupby(names, lambda name: is_url(name) or is_parquet(name)):
+            if parquet:
+                for rows in pool.map(partial(_rows, folder=folder, size=size, column=column), group):
+                    chunks += rows
+            else:
+                images = tuple(group)
+                chunks += [Files(images[at : at + size], folder) for at in range(0, len(images), size)]
+    return chunks
+
+
+def _rows(name: str, *, folder: str, size: int, column: str | None) -> list[Rows]:
+    source = name if is_url(name) else str(Path(folder, name))
+    return find_rows(name, source, column=column, size=size)
+
+
+def _expand(given: str) -> Iterator[str]:
+    if is_url(given):
+        yield from find_urls(given)
+        return
+    found = [given] if Path(given).exists() else sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - of any path
+    if not found:
+        raise InputError(f"{given}: expected an image, a folder, Parquet or a glob, found nothing: name another")
+    for name in found:
+        yield from images_below(name, parquet=True) if Path(name).is_dir() else [name]
+
+
+def images_below(folder: str, *, parquet: bool = False) -> list[str]:
+    """List the images in a folder and below it, sorted; hidden files and folders are left out. Raises InputError.
+
+    parquet: whether Parquet files are listed too.
+    """
+    found = []
+    for current, folders, files in os.walk(folder):
+        folders[:] = [inner for inner in folders if not inner.startswith(".")]
+        found += [Path(current, file) for file in files if is_image(file) or (parquet and _is_visible_parquet(file))]
+    if not found:
+        wanted, kinds = ("images or Parquet", (*SUFFIXES, ".parquet")) if parquet else ("images", SUFFIXES)
+        raise InputError(f"{folder}: expected a folder with {wanted}, found none ({', '.join(kinds)}): name another")
+    return [str(path) for path in sorted(found)]
+
+
+def _is_visible_parquet(name: str) -> bool:
+    return is_parquet(name) and not name.startswith(".")

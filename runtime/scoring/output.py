@@ -1,0 +1,123 @@
+"""The folder of predictions, which gets its name when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ScoringError
+from .scorer import schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_ROWS = 2**17  # a few megabytes
+
+
+class Predictions:
+    """Part files in a folder, of at least PART_ROWS rows each but the last; memory stays bounded."""
+
+    def __init__(self, folder: Path, name: Path) -> None:
+        self._folder, self._name = folder, name
+        self._none = schema().empty_table()
+        self._tables: list[pa.Table] = []
+        self._parts = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Take the next rows. Raises ScoringError."""
+        self._tables.append(table)
+        if sum(len(table) for table in self._tables) >= PART_ROWS:
+            self._write()
+
+    def close(self) -> None:
+        """Write the rows that are in no file yet; where there are none at all, one without any. Raises ScoringError."""
+        if self._tables or not self._parts:
+            self._write()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        data = pa.BufferOutputStream()
+        pq.write_table(pa.concat_tables([self._none, *self._tables]), data)
+        part = self._folder / f"part-{self._parts:05}.parquet"
+        with _writable(self._name), part.open("xb") as file:
+            file.write(data.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        self._tables = []
+        self._parts += 1
+
+
+def check_output(folder: Path) -> None:
+    """Refuse a folder that predictions cannot become. Raises ScoringError."""
+    with _writable(folder):
+        found = ""
+        if folder.is_mount():  # which cannot be renamed to
+            found = "a mount point: name a folder in it"
+        elif folder.is_dir():
+            found = "one with files: name another, or remove them" if any(folder.iterdir()) else ""
+        elif folder.exists() or folder.is_symlink():
+            found = "a file: name another"
+    if found:
+        raise ScoringError(f"{folder}: expected a new or an empty folder for the predictions, found {found}")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Predictions]:
+    """Give predictions to add to, beside `folder` under a hidden name; at the end of the block they get its name.
+
+    Where the block fails nothing is left, and what a killed run has left is removed. Makes the folder above. Raises
+    ScoringError where the disk is full, the place cannot be written to, or another run is writing there.
+    """
+    final = folder.resolve()
+    part = final.with_name(f".{final.name}.part")
+    with _writable(folder):
+        part.mkdir(parents=True, exist_ok=True)
+    with _alone(part, folder):
+        try:
+            with _writable(folder):
+                for stale in part.iterdir():
+                    stale.unlink()
+            predictions = Predictions(part, folder)
+            yield predictions
+            predictions.close()
+            with _writable(folder):
+                part.rename(final)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _alone(part: Path, folder: Path) -> Iterator[None]:
+    """Hold a lock on the unfinished predictions, which the system takes back from a run that is killed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with _writable(folder):
+        held = os.open(part, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ScoringError(f"{folder}: expected to write alone, found another run at it: name another") from None
+        yield
+    finally:
+        os.close(held)
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ScoringError(
+            f"{folder}: expected a place to write to, found: {error.strerror}: free some space or choose another folder"
+        ) from None

@@ -1,0 +1,112 @@
+"""The work of scoring many images: a chunk of them in, a table of predictions out. The engines share it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..classifier import BLOCK_BYTES, BLOCK_IMAGES, Classifier
+from ..data.parquet import Reader
+from ..errors import needs_extra
+from ..image import read_images
+from ..skew.first_images import LOOK_AT
+from ..skew.measures import findings
+from ..text import printable
+from .inputs import Chunk, Files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..image import Encoded, Pixels
+
+
+class Scored(NamedTuple):
+    """The answers for a chunk.
+
+    table: a row an image, as `schema` has it. notes: what looks wrong with these images, where they were looked at.
+    """
+
+    table: pa.Table
+    notes: tuple[str, ...]
+
+
+def schema() -> pa.Schema:
+    """Columns of the predictions.
+
+    path: of the image file or the Parquet file. row: of the Parquet file, from 0; null for an image file. label,
+    index, probability: null where the image cannot be read; error: why, null where it can.
+    """
+    with needs_extra("parquet", "writing predictions"):
+        import pyarrow as pa
+    types = {"path": pa.string(), "row": pa.int64(), "label": pa.string(), "index": pa.int32()}
+    return pa.schema(types | {"probability": pa.float32(), "error": pa.string()})
+
+
+class Scorer:
+    """Scores chunks of images with one classifier. May be pickled; the same chunk gives the same answers anywhere."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self._contract = classifier.metadata.image
+        self._reader = Reader()
+
+    @property
+    def chunk_size(self) -> int:
+        """Images of the model's size that are decoded before they are scored: their memory is bounded."""
+        return max(1, min(BLOCK_IMAGES, BLOCK_BYTES // prod(self._contract.shape)))
+
+    def score(self, numbered: tuple[int, Chunk]) -> Scored:
+        """Classify the images of a chunk; of the first one, number 0, also name what looks wrong with them.
+
+        An image that cannot be read has an error in its row. Raises InputError where its Parquet cannot be read.
+        """
+        number, chunk = numbered
+        with needs_extra("parquet", "writing predictions"):
+            import pyarrow as pa
+        found = read_images(self._images(chunk), self._contract)
+        pixels = [one for one in found if not isinstance(one, str)]
+        errors = [printable(one) if isinstance(one, str) else None for one in found]
+        table = pa.table(_places(chunk) | self._answers(pixels, errors) | {"error": errors}, schema=schema())
+        looked_at = pixels[: LOOK_AT[-1]] if number == 0 else []
+        odd = findings(np.stack(looked_at), self._classifier.metadata.pixel_statistics) if looked_at else []
+        return Scored(table, tuple(finding.message for finding in odd))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the classifier; the other side opens files of its own."""
+        return Scorer, (self._classifier,)
+
+    def _images(self, chunk: Chunk) -> Iterator[Encoded]:
+        if isinstance(chunk, Files):
+            return (Path(chunk.folder, name) for name in chunk.names)
+        return self._reader.images(chunk)
+
+    def _answers(self, pixels: list[Pixels], errors: list[str | None]) -> dict[str, list[Any]]:
+        """Classify the images that could be read: a value or None for each error, by columns of the table."""
+        labels = self._classifier.labels
+        answers: Iterator[tuple[int, float]] = iter(())
+        if pixels:
+            probabilities = self._classifier.probabilities(np.stack(pixels))
+            best = probabilities.argmax(axis=1)
+            answers = zip(best.tolist(), probabilities.max(axis=1).tolist(), strict=True)
+        rows = [(None, None) if error else next(answers) for error in errors]
+        return {
+            "label": [None if index is None else _utf8(labels[index]) for index, _ in rows],
+            "index": [index for index, _ in rows],
+            "probability": [probability for _, probability in rows],
+        }
+
+
+def _places(chunk: Chunk) -> dict[str, list[Any]]:
+    if isinstance(chunk, Files):
+        return {"path": [_utf8(name) for name in chunk.names], "row": [None] * chunk.images}
+    first = chunk.first + chunk.start
+    return {"path": [_utf8(chunk.name)] * chunk.images, "row": list(range(first, first + chunk.images))}
+
+
+def _utf8(text: str) -> str:
+    """Escape what a file's name has that is no UTF-8, which Parquet does not take."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,80 @@
+"""`kit selftest`."""
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+import runtime
+from export.formats import FORMATS
+from export.formats.target import Target
+from runtime.text import printable
+from tests.interpreter import Kit, run_python
+from trainer import Checkpoint
+
+FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
+
+
+@pytest.fixture
+def wrong(checkpoint: Checkpoint, model: Path, tmp_path: Path) -> Path:
+    """An artefact whose golden example 3 has another's probabilities."""
+    module, metadata = FORMATS["onnx"].load(), runtime.load(model).metadata
+    probabilities = metadata.golden.probabilities.copy()
+    probabilities[3] = probabilities[4]
+    metadata = metadata._replace(golden=metadata.golden._replace(probabilities=probabilities))
+    path = tmp_path / "wrong.onnx"
+    path.write_bytes(module.write(module.prepare(checkpoint), metadata, Target()))
+    return path
+
+
+@pytest.mark.parametrize("name", FOR_ONNXRUNTIME)
+def test_one_line(name: str, run_kit: Kit, exported: dict[str, Path]) -> None:
+    result = run_kit("selftest", exported[name])
+    assert (result.exit_code, result.stderr) == (0, "")
+    start, _, rest = result.stdout.partition(" in ")
+    assert rest == f"10 golden examples, tolerance {FORMATS[name].tolerance:g}\n"
+    path, _, difference = start.partition(": largest difference ")
+    assert path == str(exported[name])
+    assert float(difference) == pytest.approx(runtime.load(exported[name]).selftest(), rel=0.05)
+
+
+def test_the_examples_run_once(run_kit: Kit, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    selftest = Mock(return_value=0.0)
+    monkeypatch.setattr(runtime.Classifier, "selftest", selftest)
+    assert run_kit("selftest", model).exit_code == 0
+    selftest.assert_called_once()
+
+
+def test_the_worst_example_is_named(run_kit: Kit, wrong: Path) -> None:
+    with pytest.raises(runtime.SelfTestError) as failed:
+        runtime.load(wrong).selftest()
+    result = run_kit("selftest", wrong)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"kit: {wrong}: {failed.value}\n"
+    assert "golden example 3" in result.stderr
+
+
+def test_files_that_cannot_be_tested(run_kit: Kit, exported: dict[str, Path]) -> None:
+    Path("folder").mkdir()
+    Path("empty").touch()
+    Path("cut.onnx").write_bytes(exported["onnx"].read_bytes()[:3000])
+    Path("\x1b[31m").write_text("no model")
+    for path in ("absent", "folder", "empty", "cut.onnx", "\x1b[31m", exported["torchscript"], exported["pt2"]):
+        result = run_kit("selftest", path)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"kit: {printable(path)}: expected "), result.stderr
+        assert result.stderr.count("\n") == 1
+        assert result.stderr[:-1].isprintable()
+
+
+def test_needs_no_torch(model: Path) -> None:
+    code = "import kit\nkit.main(['selftest', sys.argv[1]])"
+    result = run_python(code, model, without=["torch", "onnx", "safetensors", "PIL", "trainer", "export"])
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"{model}: largest difference ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"]])
+def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
+    result = run_kit("selftest", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")

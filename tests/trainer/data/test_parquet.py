@@ -1,0 +1,290 @@
+"""Parquet as training data: what is read from it, from where, and what is wrong with it."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime import InputError, KitError
+from tests.interpreter import UNMEASURED, Kit, run_python
+from trainer import DataError, Dataset, load_data
+from trainer.data import decode
+from trainer.data.parquet import load_parquet
+
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+NAMES = ["cat", "dog"]
+
+
+def pixels(number: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+
+
+def png(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels(number)).save(file, "PNG")
+    return file.getvalue()
+
+
+def table(
+    numbers: Sequence[int], labels: Any = None, *, images: Any = None, kind: Any = STRUCT, names: Any = NAMES
+) -> pa.Table:
+    """Rows as Hugging Face `datasets` writes them: images by number, labels that alternate unless given."""
+    encoded = [png(number) for number in numbers] if images is None else images
+    if kind == STRUCT:
+        encoded = [{"bytes": image, "path": f"{row}.png"} for row, image in enumerate(encoded)]
+    labels = [number % 2 for number in numbers] if labels is None else labels
+    found = pa.table({"image": pa.array(encoded, kind), "label": labels})
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
+    return found.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})} if names else {})
+
+
+def load(source: Path | str, **settings: Any) -> Dataset:
+    return load_parquet(str(source), image_size=8, **settings)
+
+
+def whole(data: Dataset) -> dict[bytes, str]:
+    """Every image of both splits with its label."""
+    return {
+        image.tobytes(): data.labels[target]
+        for split in (data.train, data.test)
+        for image, target in zip(split.images.numpy(), split.targets.tolist(), strict=True)
+    }
+
+
+def expected(numbers: Sequence[int]) -> dict[bytes, str]:
+    return {pixels(number).tobytes(): NAMES[number % 2] for number in numbers}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """20 rows in row groups of 6."""
+    path = tmp_path / "pets.parquet"
+    pq.write_table(table(range(20)), path, row_group_size=6)
+    return path
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The folder of the test over HTTP."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{found.server_address[1]}"
+        found.shutdown()
+        thread.join()
+
+
+def test_rows_become_images_and_labels(file: Path) -> None:
+    data = load(file)
+    assert (data.name, data.labels) == ("pets", ("cat", "dog"))
+    assert whole(data) == expected(range(20))
+    assert (len(data.train), len(data.test)) == (16, 4)
+    assert data.test.targets.bincount().tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("changed", "labels"),
+    [
+        (table(range(20), kind=pa.binary()), ("cat", "dog")),
+        (table(range(20), kind=pa.large_binary()), ("cat", "dog")),
+        (table(range(20), names=None), ("0", "1")),
+        (table(range(20), [10 - number % 2 for number in range(20)], names=None), ("9", "10")),
+        (table(range(20), ["dc"[number % 2] for number in range(20)], names=None), ("c", "d")),
+        (table(range(20), pa.array(["d", "c"] * 10).dictionary_encode(), names=None), ("c", "d")),
+        (table(range(20), pa.array([0, 1] * 10, pa.uint8())), ("cat", "dog")),
+        (table(range(20)).append_column("license", pa.array(["CC0"] * 20)), ("cat", "dog")),
+        (table(range(20)).rename_columns(["picture", "labels"]), ("0", "1")),
+    ],
+)
+def test_columns_of_other_kinds(changed: pa.Table, labels: tuple[str, ...], file: Path) -> None:
+    pq.write_table(changed, file)
+    data = load(file)
+    assert data.labels == labels
+    first = pixels(0).tobytes()
+    assert (
+        whole(data)[first]
+        == labels[1 if str(changed["label" if "label" in changed.column_names else "labels"][0]) in ("10", "d") else 0]
+    )
+    assert set(whole(data)) == set(expected(range(20)))
+
+
+def test_files_are_what_their_names_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "pets" / "data"
+    folder.mkdir(parents=True)
+    for name, numbers in {
+        "train-00000-of-00002": range(6),
+        "train-00001-of-00002": range(6, 10),
+        "test-00000-of-00001": range(10, 14),
+        "validation-00000-of-00001": range(14, 16),
+    }.items():
+        pq.write_table(table(numbers), folder / f"{name}.parquet")
+    data = load_data(folder.parent, image_size=8)
+    assert data.name == "pets"
+    np.testing.assert_array_equal(data.train.images.numpy(), [pixels(number) for number in range(10)])
+    np.testing.assert_array_equal(data.test.images.numpy(), [pixels(number) for number in range(10, 14)])
+    assert data.train.targets.tolist() == [number % 2 for number in range(10)]
+    assert data.test.targets.tolist() == [0, 1, 0, 1]
+    assert "validation-00000-of-00001.parquet is left out" in capsys.readouterr().err
+
+
+def test_classes_that_only_some_files_have(tmp_path: Path) -> None:
+    pq.write_table(table(range(6), list("bbbddd"), names=None), tmp_path / "train-0.parquet")
+    pq.write_table(table(range(6, 9), list("aab"), names=None), tmp_path / "train-1.parquet")
+    pq.write_table(table(range(9, 11), list("da"), names=None), tmp_path / "test.parquet")
+    data = load(tmp_path)
+    assert data.labels == ("a", "b", "d")
+    assert (data.train.targets.tolist(), data.test.targets.tolist()) == ([1, 1, 1, 2, 2, 2, 0, 0, 1], [2, 0])
+
+
+def test_urls(file: Path, server: str) -> None:
+    fsspec.filesystem("memory").pipe("/pets/part.parquet", file.read_bytes())
+    for url in (f"{server}/pets.parquet", "memory://pets/part.parquet", "memory://pets", file.as_uri()):
+        assert whole(load(url)) == expected(range(20)), url
+
+
+def test_a_change_is_seen_and_nothing_else_decoded(file: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    first = whole(load(file))
+    monkeypatch.setattr(decode, "decode", lambda *_: pytest.fail("decoded"))
+    assert whole(load(file)) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("KIT_CACHE_DIR", str(cache))
+    pq.write_table(table(range(20, 40)), file)
+    assert whole(load(file)) == expected(range(20, 40))
+
+
+def test_kit_train(file: Path, run_kit: Kit) -> None:
+    result = run_kit("train", "--data", file, "--image-size", "8", "--epochs", "2", "--no-report", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["data"] == {"name": "pets", "train_images": 16, "test_images": 4}
+    assert Path("runs/pets/model.safetensors").exists()
+
+
+def test_images_that_cannot_be_read_are_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = range(400)
+    images = [png(number) for number in numbers]
+    images[7], images[350] = None, b"no image"  # type: ignore[call-overload]
+    pq.write_table(table(numbers, images=images), tmp_path / "pets.parquet", row_group_size=100)
+    for _ in ("decoded", "from the cache"):
+        data = load(tmp_path / "pets.parquet")
+        assert whole(data) == expected([number for number in numbers if number not in (7, 350)])
+        said = capsys.readouterr().err
+        assert "pets: left out 2 of 400 images" in said
+        assert "pets.parquet row 7: expected the bytes of an encoded image, found null" in said
+        assert "pets.parquet row 350: expected an image file" in said
+
+
+def write(path: Path, found: pa.Table, cut: int = 0) -> None:
+    pq.write_table(found, path)
+    if cut:
+        path.write_bytes(path.read_bytes()[:-cut])
+
+
+@pytest.mark.parametrize(
+    ("found", "cut", "message"),
+    [
+        (table(range(9)).drop_columns("label"), 0, "expected a column label or labels or class, found image"),
+        (table(range(9)).drop_columns("image"), 0, "a column of encoded images: binary, or a struct of bytes and path"),
+        (table(range(9), [0.5] * 9), 0, "expected label to be text or whole numbers, found double: cast it"),
+        (table(range(9), [0, 1, None] * 3), 0, "row 2: expected a label, found null: fill it in, or leave the row out"),
+        (table(range(9), [0, 1, -1] * 3), 0, "expected a label of 0 to 1, which have names, found -1 to 1"),
+        (table(range(9), [0] * 9, names=None), 0, "expected at least 2 different labels, found 0: add others"),
+        (table(range(9), [0] * 8 + [1]), 0, "expected at least 2 training images of each label, found 1 of dog"),
+        (table(range(9), images=[None] * 9), 0, "expected at most 1% of the images to be unreadable, found 9 of 9"),
+        (table([]), 0, "expected rows, found none: fetch the data again"),
+        (table(range(9)), 30, "expected Parquet that can be read, found: Parquet magic bytes not found"),
+        (table(range(9)).append_column("thumb", pa.array([b""] * 9)), 0, "expected one column of images"),
+    ],
+)
+def test_bad_files(found: pa.Table, cut: int, message: str, tmp_path: Path, run_kit: Kit, cache: Path) -> None:
+    path = tmp_path / "bad.parquet"
+    write(path, found, cut)
+    result = run_kit("train", "--data", path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("kit: ")] == result.stderr.splitlines()[-1:]
+    assert not Path("runs").exists()
+    assert list(cache.glob("*")) == []
+
+
+def test_a_file_damaged_in_the_middle(file: Path, run_kit: Kit, cache: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[200:600] = bytes(400)
+    file.write_bytes(data)
+    result = run_kit("train", "--data", file)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith(f"kit: {file}")
+    assert list(cache.glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9/pets.parquet",
+        "memory://nothing/pets.parquet",
+        "memory://nowhere",
+        "nosuch://pets.parquet",
+        "absent.parquet",
+    ],
+)
+def test_what_cannot_be_reached(url: str, run_kit: Kit) -> None:
+    result = run_kit("train", "--data", url)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"kit: {url}: expected ")
+
+
+def test_a_full_disk_leaves_nothing(file: Path, cache: Path) -> None:
+    """Files may grow to 1,000 bytes only; 20 images take more."""
+    code = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+from trainer.parquet import load_parquet
+load_parquet(sys.argv[1])
+"""
+    result = run_python(code, file, environment=UNMEASURED)
+    assert "DataError" in result.stderr.splitlines()[-1]
+    assert "expected a place to write to" in result.stderr.splitlines()[-1]
+    assert list(cache.glob("*")) == []
+
+
+def test_without_pyarrow(file: Path, run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    result = run_kit("train", "--data", file)
+    assert result.exit_code == 1
+    assert "pip install 'softmax-kit[parquet]'" in result.stderr
+
+
+def test_training_on_parquet_is_training_on_the_same_arrays(file: Path) -> None:
+    from trainer import FitConfig, fit
+
+    config = FitConfig(epochs=2, batch_size=4, device="cpu")
+    data = load(file)
+    rows = [split.images.numpy() for split in (data.train, data.test)]
+    other = Dataset(
+        name="pets",
+        labels=data.labels,
+        train=type(data.train)(torch.from_numpy(rows[0]), data.train.targets),
+        test=type(data.test)(torch.from_numpy(rows[1]), data.test.targets),
+    )
+    assert torch.equal(fit(data, config).model.weights, fit(other, config).model.weights)
+    assert issubclass(DataError, KitError)
+    assert issubclass(InputError, KitError)

@@ -1,0 +1,245 @@
+"""Decoded images, kept in a cache so that a folder of files or a Parquet data set is decoded once."""
+
+import errno
+import json
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeAlias
+
+import numpy as np
+
+from runtime.errors import needs_extra
+from runtime.image import Encoded, ImageContract, Pixels
+from runtime.text import printable
+
+from ..errors import DataError, TrainerError
+from ..files import replacing, write_atomic
+from .decode import decode_all
+
+CACHE_FORMAT = 1  # counts up when the same file comes to mean other pixels
+UNREADABLE_SHARE = 0.01
+READ_BYTES = 2**24
+NAMED_UNREADABLE = 5
+
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class CachedImages:
+    """The images that could be read, in the source's order, and why the others could not.
+
+    images: uint8 [N, H, W, C], mapped from the cache, read-only. unreadable: name → reason.
+    """
+
+    images: Pixels
+    unreadable: dict[str, str]
+
+
+class Source(Protocol):
+    """Encoded images in a fixed order: files, or their bytes. where: the folder or address, for messages."""
+
+    where: str
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Encoded]: ...
+
+    def __contains__(self, image: object, /) -> bool: ...
+
+    def name(self, position: int) -> str:
+        """Name an image, as no other of them is."""
+        ...
+
+    def states(self) -> Iterable[object]:
+        """All that tells these images from others and from an earlier state of the same, as JSON."""
+        ...
+
+
+class Files(Sequence[Path]):
+    """Files `names` in the folder `root`."""
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.where = str(root)
+        self._root, self._names = root, names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, position: Any) -> Any:
+        return self._root / self._names[position]
+
+    def name(self, position: int) -> str:
+        """Name a file, relative to the folder."""
+        return self._names[position]
+
+    def states(self) -> Iterator[object]:
+        """Yield the folder, and of each file the name, size, time and mode."""
+        yield str(self._root.resolve())
+        for name in self._names:
+            yield [name, *_state(self._root / name)]
+
+
+def default_cache_dir() -> Path:
+    """Where decoded images are kept: $KIT_CACHE_DIR, else $XDG_CACHE_HOME/softmax-kit, else ~/.cache/softmax-kit.
+
+    Raises DataError where there is no home folder.
+    """
+    if folder := os.environ.get("KIT_CACHE_DIR"):
+        return Path(folder)
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder, "softmax-kit")
+    try:
+        return Path.home() / ".cache" / "softmax-kit"
+    except RuntimeError:
+        raise DataError(
+            "expected a home folder to keep decoded images in, found none: set KIT_CACHE_DIR to a folder"
+        ) from None
+
+
+def cached_images(
+    source: Source, contract: ImageContract, *, cache_dir: Path, progress: Progress | None = None
+) -> CachedImages:
+    """Decode the images of a source, at least one, or take them from the cache if none has changed since.
+
+    progress: called with the number of images done and of all; not called when the cache has them. Raises DataError
+    where more than 1 % of the images cannot be read, the cache cannot be written, or a decoding process dies.
+    """
+    entry = cache_dir / _key(source, contract)
+    found = _read_cache(entry, len(source), contract)
+    return found if found else _fill_cache(entry, source, contract, progress)
+
+
+def report_unreadable(name: str, unreadable: dict[str, str], count: int) -> None:
+    """Say on standard error which of a data set's `count` images were left out."""
+    note(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:")
+    for image, reason in list(unreadable.items())[:NAMED_UNREADABLE]:
+        note(f"  {image}: {reason}")
+    if len(unreadable) > NAMED_UNREADABLE:
+        note(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more")
+
+
+def note(text: str) -> None:
+    """Say a line on standard error."""
+    print(printable(text), file=sys.stderr)
+
+
+def _key(source: Source, contract: ImageContract) -> str:
+    """Digest of all that the pixels depend on: the contract, the decoder, and which images there are."""
+    with needs_extra("train", "decoding images"):
+        decoder = version("pillow")
+    digest = sha256(json.dumps([CACHE_FORMAT, decoder, asdict(contract)]).encode())
+    for state in source.states():
+        digest.update(json.dumps(state).encode())
+    return digest.hexdigest()[:32]
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_mode
+
+
+def _read_cache(entry: Path, count: int, contract: ImageContract) -> CachedImages | None:
+    """Open a cache entry; None where it is missing or damaged."""
+    try:
+        document = json.loads(entry.with_suffix(".json").read_bytes())
+        images = _mapped(entry.with_suffix(".npy"))
+        unreadable = document["unreadable"]
+        whole = images.dtype == np.uint8 and images.shape == (count - len(unreadable), *contract.shape)
+        if whole and document["crc32"] == _seal(_checksum(entry.with_suffix(".npy"), images.nbytes), unreadable):
+            return CachedImages(images, unreadable)
+    except DataError:
+        raise
+    except Exception:  # damage can lead the readers to raise anything
+        return None
+    return None
+
+
+def _checksum(path: Path, count: int) -> int:
+    """CRC-32 of the last `count` bytes of a file, read and not mapped, so that they do not fill this process."""
+    checksum = 0
+    with path.open("rb") as file:
+        file.seek(-count, os.SEEK_END)
+        while block := file.read(READ_BYTES):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _fill_cache(entry: Path, source: Source, contract: ImageContract, progress: Progress | None) -> CachedImages:
+    path = entry.with_suffix(".npy")
+    try:
+        with replacing(path) as part, part.open("wb") as file:
+            checksum, unreadable = _write_images(file, source, contract, progress)
+        document = {"unreadable": unreadable, "crc32": _seal(checksum, unreadable)}
+        write_atomic(entry.with_suffix(".json"), json.dumps(document).encode())
+    except DataError:
+        raise
+    except TrainerError as error:
+        raise DataError(f"{error}, by setting KIT_CACHE_DIR") from None
+    return CachedImages(_mapped(path), unreadable)
+
+
+def _mapped(path: Path) -> Pixels:
+    """Map a .npy file. Raises DataError where this process may not have so many addresses."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise DataError(
+            f"{path}: expected to map {path.stat().st_size:,} bytes, found: {error.strerror}: raise `ulimit -v`, which "
+            "counts what is mapped from a file, and limit memory with `ulimit -d` or --memory-limit"
+        ) from None
+
+
+def _write_images(
+    file: BinaryIO, source: Source, contract: ImageContract, progress: Progress | None
+) -> tuple[int, dict[str, str]]:
+    """Write a .npy file of all images; return the pixels' CRC-32, and name → reason of those that cannot be read.
+
+    Written, not mapped: where a disk is full, a write raises an error, and a mapping kills the process.
+    """
+    unreadable: dict[str, str] = {}
+    done = checksum = 0
+    _write_header(file, len(source), contract)
+    with closing(decode_all(source, contract)) as chunks:
+        for pixels, reasons in chunks:
+            file.write(pixels.data)
+            checksum = zlib.crc32(pixels.data, checksum)
+            unreadable |= {source.name(done + position): reason for position, reason in reasons.items()}
+            done += len(pixels) + len(reasons)
+            if progress:
+                progress(done, len(source))
+    _check_share(source.where, unreadable, len(source))
+    file.seek(0)
+    _write_header(file, len(source) - len(unreadable), contract)
+    return checksum, unreadable
+
+
+def _write_header(file: BinaryIO, count: int, contract: ImageContract) -> None:
+    """Write a .npy header, which is as long for any count."""
+    shape = (count, *contract.shape)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _check_share(where: str, unreadable: dict[str, str], count: int) -> None:
+    if len(unreadable) > UNREADABLE_SHARE * count:
+        name, reason = next(iter(unreadable.items()))
+        raise DataError(
+            f"{where}: expected at most {UNREADABLE_SHARE:.0%} of the images to be unreadable, found "
+            f"{len(unreadable):,} of {count:,}, the first of them {name} ({reason}): replace or remove them"
+        )
+
+
+def _seal(checksum: int, unreadable: dict[str, str]) -> int:
+    """CRC-32 of the pixels, whose own is `checksum`, followed by the list of unreadable files."""
+    return zlib.crc32(json.dumps(unreadable).encode(), checksum)

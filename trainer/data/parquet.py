@@ -1,0 +1,230 @@
+"""Parquet files of encoded images and labels as a data set, as Hugging Face `datasets` writes them."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.data.parquet import Reader, Rows, find_rows, find_urls, is_parquet, is_url, opened, state
+from runtime.errors import needs_extra
+from runtime.image import ImageContract
+
+from ..errors import DataError
+from .cache import Progress, cached_images, default_cache_dir, note, report_unreadable
+from .dataset import Dataset, of_parts
+
+LABEL_COLUMNS = ("label", "labels", "class")
+SPLIT = re.compile(r"(?:^|[/_.-])(train|test|training|testing|val|valid|validation|dev)(?=[/_.-])")
+FOLDERS = ("*.parquet", "data/*.parquet")  # the second is where the Hugging Face hub has them
+ALL_ROWS = sys.maxsize
+
+
+def is_parquet_data(name: str) -> bool:
+    """Whether a data set's name is a Parquet file, a folder of them, or the URL of either."""
+    return is_url(name) or is_parquet(name) or any(any(Path(name).glob(pattern)) for pattern in FOLDERS)
+
+
+def load_parquet(
+    source: str,
+    *,
+    image_size: int = 32,
+    color: str = "RGB",
+    seed: int = 0,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Load a Parquet file or a folder of them, local or at a URL that fsspec opens; images brought to one size.
+
+    A column holds the encoded images, binary or a struct of bytes and path, and a column `label` their classes: text,
+    or numbers, named where Hugging Face's metadata name them. Of files called train and test, each is what it says;
+    otherwise a fifth of each class is held out as the test split. image_size, color, seed, cache_dir, progress, and
+    what becomes of images that cannot be read: as for `load_folder`. Raises DataError and InputError.
+    """
+    contract = ImageContract(height=image_size, width=image_size, color=color)
+    parts = _parts(source, _files(source))
+    images = _Images(source, [file for part in parts for file in part])
+    ends = np.cumsum([sum(file.count for file in part) for part in parts])[:-1]
+    labels, targets = _targets(source, images.files)
+    _check_classes(source, labels, np.split(targets, ends))
+    cached = cached_images(images, contract, cache_dir=cache_dir or default_cache_dir(), progress=progress)
+    name = PurePosixPath(source.partition("?")[0].rstrip("/")).name.removesuffix(".parquet") or "parquet"
+    if cached.unreadable:
+        report_unreadable(name, cached.unreadable, len(images))
+        readable = np.array([images.name(position) not in cached.unreadable for position in range(len(images))])
+        ends = np.cumsum(readable)[ends - 1]
+        targets = targets[readable]
+    return of_parts(name, labels, cached.images, np.split(targets, ends), seed=seed)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A Parquet file. rows: what there is to read, a row group each."""
+
+    name: str
+    rows: list[Rows]
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return sum(rows.images for rows in self.rows)
+
+
+class _Images:
+    """Encoded images of some files, one after the other."""
+
+    def __init__(self, where: str, files: Sequence[_File]) -> None:
+        self.where, self.files = where, files
+        self._firsts = np.cumsum([0, *(file.count for file in files)])
+
+    def __len__(self) -> int:
+        return int(self._firsts[-1])
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        with closing(Reader()) as reader:
+            for file in self.files:
+                for rows in file.rows:
+                    yield from reader.images(rows)
+
+    def __contains__(self, image: object) -> bool:
+        return any(image == own for own in self)
+
+    def name(self, position: int) -> str:
+        """Name a row, counted from 0 in its file."""
+        file = int(np.searchsorted(self._firsts, position, side="right")) - 1
+        return f"{self.files[file].name} row {position - self._firsts[file]}"
+
+    def states(self) -> Iterator[object]:
+        """Yield each file's name, column, and what its file system says of it."""
+        for file in self.files:
+            yield [file.name, file.rows[0].column if file.rows else None, state(file.name)]
+
+
+def _files(source: str) -> list[str]:
+    if is_url(source):
+        return find_urls(source)
+    path = Path(source)
+    if not path.is_dir():
+        return [source]
+    return sorted(str(file) for pattern in FOLDERS for file in path.glob(pattern))
+
+
+def _parts(source: str, names: Sequence[str]) -> list[list[_File]]:
+    """Sort the files into training and test images, or into one part that is to be split."""
+    splits: dict[str, list[str]] = {}
+    for name in names:
+        found = SPLIT.findall(name.removeprefix(source).lower())
+        splits.setdefault(found[-1] if found else "", []).append(name)
+    if "train" not in splits:
+        splits = {"train": list(names)}
+    if others := sorted(
+        Path(name).name for split in splits if split not in ("train", "test") for name in splits[split]
+    ):
+        note(f"{source}: only train and test are read, {', '.join(others)} is left out")
+    parts = [[_file(name) for name in splits[split]] for split in ("train", "test") if split in splits]
+    for part in parts:
+        if not sum(file.count for file in part):
+            raise DataError(f"{', '.join(file.name for file in part)}: expected rows, found none: fetch the data again")
+    return parts
+
+
+def _file(name: str) -> _File:
+    source = name if is_url(name) else str(Path(name).resolve())
+    return _File(name, find_rows(name, source, column=None, size=ALL_ROWS))
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """A file's labels. classes: in order, names or numbers. targets: int64 [n], which of them each row has.
+
+    named: whether the file itself says which classes there are.
+    """
+
+    classes: list[Any]
+    targets: NDArray[np.int64]
+    named: bool = False
+
+
+def _targets(source: str, files: Sequence[_File]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Read the labels of all rows: the class names, and int64 [N]. Raises DataError."""
+    found = [_labels_of(file.name) for file in files]
+    kinds = {(tuple(labels.classes) if labels.named else type(labels.classes[0])) for labels in found if labels.classes}
+    if len(kinds) > 1:
+        raise DataError(f"{source}: expected labels of one kind and the same names in all files, found {len(kinds)}")
+    first = found[0]
+    classes = first.classes if first.named else sorted({name for labels in found for name in labels.classes})
+    places = {name: place for place, name in enumerate(classes)}
+    targets = [np.array([places[name] for name in labels.classes], np.int64)[labels.targets] for labels in found]
+    return tuple(map(str, classes)), np.concatenate(targets)
+
+
+def _check_classes(source: str, labels: Sequence[str], parts: Sequence[NDArray[np.int64]]) -> None:
+    """Refuse what cannot be trained on before it is decoded."""
+    if len(labels) < 2:
+        raise DataError(f"{source}: expected at least 2 different labels, found {', '.join(labels)}: add others")
+    least = 2 if len(parts) == 1 else 1
+    for label, count in zip(labels, np.bincount(parts[0], minlength=len(labels)), strict=True):
+        if count < least:
+            raise DataError(
+                f"{source}: expected at least {least} training image{'s' * (least - 1)} of each label, "
+                f"found {count} of {label}: add some, or leave the label out"
+            )
+
+
+def _labels_of(name: str) -> _Labels:
+    """Read a file's labels. Raises DataError."""
+    with needs_extra("parquet", "reading Parquet"):
+        import pyarrow as pa
+    with opened(name) as file:
+        schema = file.schema_arrow
+        column = _label_column(name, schema)
+        kind = schema.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        values = pa.chunked_array([batch.column(0).cast(kind) for batch in file.iter_batches(columns=[column])], kind)
+    if values.null_count:
+        row = next(row for row, value in enumerate(values) if not value.is_valid)
+        raise DataError(f"{name} row {row}: expected a {column}, found null: fill it in, or leave the row out")
+    if not pa.types.is_integer(kind):
+        encoded = values.combine_chunks().dictionary_encode()
+        return _Labels(encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64))
+    numbers = values.to_numpy().astype(np.int64)
+    if names := _names(schema, column):
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(names):
+            raise DataError(
+                f"{name}: expected a {column} of 0 to {len(names) - 1}, which have names, found {numbers.min()} to "
+                f"{numbers.max()}: leave out the rows that have none"
+            )
+        return _Labels(names, numbers, named=True)
+    classes, targets = np.unique(numbers, return_inverse=True)
+    return _Labels(classes.tolist(), targets.astype(np.int64))
+
+
+def _label_column(name: str, schema: Any) -> str:
+    with needs_extra("parquet", "reading Parquet"):
+        import pyarrow.types as kinds
+    for column in LABEL_COLUMNS:
+        if column in schema.names:
+            kind = schema.field(column).type
+            inside = kind.value_type if kinds.is_dictionary(kind) else kind
+            if kinds.is_integer(inside) or kinds.is_string(inside) or kinds.is_large_string(inside):
+                return column
+            raise DataError(f"{name}: expected {column} to be text or whole numbers, found {kind}: cast it")
+    raise DataError(
+        f"{name}: expected a column {' or '.join(LABEL_COLUMNS)}, found {', '.join(schema.names)}: rename the one with "
+        "the classes"
+    )
+
+
+def _names(schema: Any, column: str) -> list[str]:
+    """Names of the numbers, as Hugging Face's metadata have them; empty where they have none."""
+    try:
+        document = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        return list(map(str, document["info"]["features"][column]["names"]))
+    except (ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,221 @@
+"""The pictures of a run: its curves, what it confuses, what it looks for, and its worst mistakes.
+
+Drawn through matplotlib's objects with the Agg backend, never through pyplot: the backend and the figures of whoever
+calls this stay theirs.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from ..files import replacing
+from .model_card import one_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WIDTH = 8.0
+DPI = 150
+LABEL_LENGTH = 18
+CELL_NUMBERS = 20
+TICKS = 50
+WEIGHTS = 25
+SHOWN_SHARE = 0.998  # of the weights; the few beyond would leave the others pale
+MISTAKES = 16
+MISTAKES_ACROSS = 4
+MARKED_EPOCHS = 30
+SPLITS = (("train", "training", "#4477aa"), ("val", "validation", "#aa7700"), ("test", "test", "#cc3344"))
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "figure.titlesize": 11,
+    "figure.titleweight": "bold",
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.06,
+    "text.parse_math": False,
+}
+
+History = Sequence[Mapping[str, float | None]]
+
+
+def write_pictures(
+    folder: Path,
+    *,
+    history: History,
+    labels: Sequence[str],
+    weights: NDArray[np.float32],
+    shape: tuple[int, int, int],
+    confusion: Sequence[Sequence[int]],
+    images: "Tensor | NDArray[np.uint8]",
+    targets: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+) -> list[Path]:
+    """Write curves.png, confusion.png, weights.png and mistakes.png into `folder`; return their paths.
+
+    history: rows with epoch, and loss in nats and accuracy 0-1 as train_loss, train_accuracy and so on for train, val
+    and test; a missing or None figure is left out. labels: K class names. weights: [D, K]. shape: (H, W, C), C 1 or 3,
+    with D = H·W·C. confusion: K rows of K counts, rows the true class. images: [N, H, W, C], held out, with targets
+    [N] and the model's probabilities [N, K]. Equal input gives equal bytes with the same matplotlib.
+    Raises TrainerError where the folder cannot be written to.
+    """
+    names = [shorten(label) for label in labels]
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # a box stands for it, which will do
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        figures = {
+            "curves.png": curves(history),
+            "confusion.png": confusions(names, np.asarray(confusion)),
+            "weights.png": weight_images(names, weights, shape),
+            "mistakes.png": mistakes(names, images, targets, probabilities),
+        }
+        for name, figure in figures.items():
+            with replacing(folder / name) as part:
+                figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
+    return [folder / name for name in figures]
+
+
+def shorten(label: str) -> str:
+    """Cut a label to one line of at most LABEL_LENGTH characters."""
+    line = one_line(label)
+    return line if len(line) <= LABEL_LENGTH else line[: LABEL_LENGTH - 1].rstrip() + "…"
+
+
+def curves(history: History) -> Figure:
+    """Draw loss and accuracy by epoch, a line for each split; `history` is as for `write_pictures`."""
+    figure = _figure(3.8)
+    figure.suptitle("Loss and accuracy by epoch")
+    epochs = np.array([row["epoch"] for row in history], np.float64)
+    marker = "o" if len(history) <= MARKED_EPOCHS else ""
+    for axes, quantity, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), (" in nats", ""), strict=True):
+        for split, name, color in SPLITS:
+            values = [math.nan if (value := row.get(f"{split}_{quantity}")) is None else value for row in history]
+            if not all(map(math.isnan, values)):
+                axes.plot(epochs, values, color=color, marker=marker, markersize=4, label=f"{name} {values[-1]:.4f}")
+        axes.set(title=f"{quantity}{unit}", xlabel="epoch")
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(color="#dddddd")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(title=f"at epoch {epochs[-1]:g}", loc="best", alignment="left")
+    return figure
+
+
+def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> Figure:
+    """Draw the confusion matrix, int64 [K, K], rows the true label; shade by row, so that rare labels show too."""
+    figure = _figure(6.9)
+    axes = figure.subplots()
+    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)  # [K, K]
+    # The square root lifts the few per cent of a confusion off the white of none at all.
+    shading = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
+    ticks = range(0, len(names), math.ceil(len(names) / TICKS))
+    shown, size = [names[tick] for tick in ticks], 9 if len(names) <= CELL_NUMBERS else 6
+    axes.set_xticks(ticks, shown, fontsize=size, ha="right", va="center", rotation_mode="anchor")
+    axes.tick_params(axis="x", rotation=45 if len(names) <= CELL_NUMBERS else 90)
+    axes.set_yticks(ticks, shown, fontsize=size)
+    axes.set(xlabel="predicted label", ylabel="true label")
+    if len(names) <= CELL_NUMBERS:
+        _write_counts(axes, matrix, shares)
+    bar = figure.colorbar(shading, shrink=0.6, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 1], format="{x:.0%}")
+    bar.set_label("share of the true label's images")
+    figure.suptitle(f"{matrix.trace():,} of {matrix.sum():,} test images got their true label")
+    return figure
+
+
+def _write_counts(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+    room = 320 / len(matrix)  # points a cell, where the longest labels leave the least
+    size = min(9.0, room / (0.7 * len(str(matrix.max()))))  # a digit is 0.64 of the size wide
+    for (row, column), count in np.ndenumerate(matrix):
+        color = "#bbbbbb" if count == 0 else "white" if shares[row, column] > 0.3 else "black"
+        text = axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=size)
+        text.set_in_layout(False)  # it lies inside its cell, so that measuring hundreds is lost time
+
+
+def weight_images(names: Sequence[str], weights: NDArray[np.float32], shape: tuple[int, int, int]) -> Figure:
+    """Draw each class's weights, float32 [D, K], as an image; a colour model's as RGB about mid-grey."""
+    height, width, channels = shape
+    shown = weights.T[:WEIGHTS].reshape(-1, height, width, channels)
+    limit = float(np.quantile(np.abs(shown), SHOWN_SHARE)) or 1.0
+    columns = min((5, 4, 3), key=lambda count: -len(shown) % count) if len(shown) > 5 else len(shown)
+    which = "each label" if len(shown) == len(names) else f"each of the first {len(shown)} of {len(names):,} labels"
+    foot = 0.7 if channels == 1 else 0.2
+    figure, cells = _grid(
+        len(shown), columns, height / width, f"Weights: what speaks for {which}", text=0.25, foot=foot
+    )
+    for axes, name, image in zip(cells, names, shown, strict=False):
+        _fit(axes.set_title(name), columns)
+        if channels == 1:
+            drawn = axes.imshow(image[:, :, 0], cmap="RdBu_r", vmin=-limit, vmax=limit)
+        else:
+            axes.imshow((0.5 + image / (2 * limit)).clip(0, 1))
+    if channels == 1:
+        bar = figure.colorbar(drawn, ax=cells, location="bottom", shrink=0.6, aspect=40, extend="both")
+        bar.set_label("a brighter pixel speaks against the label (blue) or for it (red)")
+    else:
+        figure.supxlabel("grey: does not count; a colour speaks for the label, its complement against it", fontsize=9)
+    return figure
+
+
+def mistakes(
+    names: Sequence[str],
+    images: "Tensor | NDArray[np.uint8]",
+    targets: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+) -> Figure:
+    """Draw the wrong answers with the largest probabilities, as many as MISTAKES; arrays as for `write_pictures`."""
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != targets)
+    if not len(wrong):
+        figure = _figure(2.4)
+        figure.suptitle(f"No mistakes: all {len(targets):,} test images got their true label", y=0.5, va="center")
+        return figure
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
+    title = f"The most confident of {len(wrong):,} mistakes in {len(targets):,} test images"
+    figure, cells = _grid(len(worst), MISTAKES_ACROSS, images.shape[1] / images.shape[2], title, text=0.7)
+    for axes, index in zip(cells, worst, strict=True):
+        pixels = np.asarray(images[int(index)])
+        axes.imshow(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+        answer = f"predicted {100 * confidence[index]:.1f} %\n{names[predicted[index]]}"
+        _fit(axes.set_title(answer, color="#aa2233"), MISTAKES_ACROSS)
+        _fit(axes.set_xlabel(f"true\n{names[targets[index]]}"), MISTAKES_ACROSS)
+    return figure
+
+
+def _figure(height: float) -> Figure:
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _grid(
+    count: int, columns: int, ratio: float, title: str, *, text: float, foot: float = 0
+) -> tuple[Figure, list[Axes]]:
+    """Lay out cells for `count` images of height / width `ratio`, with inches for the `text` of each and a `foot`."""
+    rows = math.ceil(count / columns)
+    cell = WIDTH / max(columns, 3) * min(max(ratio, 0.2), 2)
+    figure = _figure(rows * (cell + text) + foot + 0.3)
+    cells = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in cells:
+        axes.set(xticks=[], yticks=[])
+    for axes in cells[count:]:
+        axes.remove()
+    figure.suptitle(title)
+    return figure, cells[:count]
+
+
+def _fit(text: Text, columns: int) -> None:
+    """Shrink a text that is wider than its column."""
+    room = 0.95 * WIDTH * DPI / columns
+    text.set_fontsize(float(text.get_fontsize()) * min(1, room / text.get_window_extent().width))

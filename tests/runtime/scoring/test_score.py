@@ -175,7 +175,7 @@ KILLING = """
 import os, signal, time
 from pathlib import Path
 import runtime
-from runtime.engines import score_all
+from runtime.scoring.score import score_all
 
 def parent(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

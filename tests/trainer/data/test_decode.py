@@ -16,7 +16,7 @@ from runtime import processes
 from runtime.image import ImageContract
 from tests.interpreter import run_python
 from trainer import DataError
-from trainer.data import decode
+from trainer.data.dataset import decode
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.interpreter import UNMEASURED, Kit, run_python
 from trainer import ConfigError, Dataset, FitConfig, Split, fit
 from trainer.cli import size_in_bytes
-from trainer.data import memory
+from trainer.data.dataset import memory
 from trainer.data.mapped import MappedImages
 
 MB = 2**20
@@ -82,7 +82,7 @@ def test_limits_of_the_process_count() -> None:
     code = """
 import resource
 import psutil
-from trainer.memory import available
+from trainer.data.memory import available
 before = available()
 used = psutil.Process().memory_info().data
 resource.setrlimit(resource.RLIMIT_DATA, (used + 2**28, used + 2**28))

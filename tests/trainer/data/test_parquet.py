@@ -21,7 +21,7 @@ from PIL import Image
 from runtime import InputError, KitError
 from tests.interpreter import UNMEASURED, Kit, run_python
 from trainer import DataError, Dataset, load_data
-from trainer.data import decode
+from trainer.data.dataset import decode
 from trainer.data.parquet import load_parquet
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -257,7 +257,7 @@ def test_a_full_disk_leaves_nothing(file: Path, cache: Path) -> None:
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-from trainer.parquet import load_parquet
+from trainer.data.parquet import load_parquet
 load_parquet(sys.argv[1])
 """
     result = run_python(code, file, environment=UNMEASURED)

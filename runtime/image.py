@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .errors import InputError, needs_extra
+from .files import check_regular, read_at_most, reason
+from .text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,7 +133,7 @@ def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixe
                 found.append(contract.pixels(image))
             except InputError as error:
                 name = BYTES if isinstance(image, bytes) else image
-                found.append(" ".join(str(error).removeprefix(f"{name}: ").split()))
+                found.append(one_line(str(error).removeprefix(f"{name}: ")))
     return found
 
 
@@ -192,19 +193,10 @@ def _read(source: str | os.PathLike[str]) -> tuple[bytes, str]:
     path = source
     try:
         path = os.fspath(source)
-        about = os.stat(path)  # noqa: PTH116 - importing pathlib costs a cold start its 10 ms
-        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # opening a pipe may wait for ever
-            raise InputError(
-                f"{path}: expected an image file, found a device or a pipe: pass the bytes, or name a file"
-            )
-        with open(path, "rb") as file:  # noqa: PTH123 - as above
-            data = file.read(min(about.st_size, MAX_FILE_BYTES) + 1)  # what is asked for is set aside, read or not
-            if about.st_size < len(data) <= MAX_FILE_BYTES:
-                data += file.read(MAX_FILE_BYTES + 1 - len(data))
+        size = check_regular(path, "an image file", InputError, remedy="pass the bytes, or name a file")
+        return read_at_most(path, size, MAX_FILE_BYTES), str(path)
     except (OSError, TypeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"{path}: expected an image file that can be read, found: {reason}") from None
-    return data, str(path)
+        raise InputError(f"{path}: expected an image file that can be read, found: {reason(error)}") from None
 
 
 def _glimpse(data: bytes) -> str:

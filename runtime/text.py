@@ -5,6 +5,11 @@ import sys
 from typing import Any
 
 
+def one_line(error: object) -> str:
+    """Write any text or exception on one line; where it is empty, the name of its type."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def printable(text: object) -> str:
     r"""Write every character that a terminal might obey, or that shows nothing, as an escape such as \x1b."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
@@ -24,4 +29,4 @@ def say(text: str) -> None:
 
 def complain(message: object) -> None:
     """Say on standard error, in one line, what could not be done."""
-    print(f"kit: {printable(' '.join(str(message).split()))}", file=sys.stderr)
+    print(f"kit: {printable(one_line(message))}", file=sys.stderr)

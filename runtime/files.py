@@ -1,0 +1,108 @@
+"""Files: read only where they are ordinary ones, and written whole or not at all.
+
+`pathlib` is imported only by the functions that need it, as a cold start takes 10 ms for it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TypeAlias
+
+from .errors import KitError
+from .text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FilePath: TypeAlias = "str | os.PathLike[str]"
+
+
+def check_regular(
+    path: FilePath,
+    subject: str,
+    error: type[KitError] = KitError,
+    *,
+    limit: int | None = None,
+    remedy: str = "name a file",
+) -> int:
+    """Refuse a device, a pipe, a socket or a file that is too large; a folder passes, since opening it fails at once.
+
+    subject: what was expected, for the message: "an artefact".
+    error: what to raise.
+    limit: bytes, shown in GB; None for any size.
+    remedy: what to do instead of naming a device.
+    Returns the size in bytes. Raises `error`, and OSError and ValueError where there is no such file.
+    """
+    about = os.stat(path)  # noqa: PTH116 - as said above
+    if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # opening a pipe may wait for ever
+        raise error(f"{path}: expected {subject}, found a device or a pipe: {remedy}")
+    if limit is not None and about.st_size > limit:
+        raise error(f"{path}: expected {subject} of at most {limit >> 30} GB, found a larger file")
+    return about.st_size
+
+
+def read_at_most(path: FilePath, size: int, limit: int) -> bytes:
+    """Read a file of about `size` bytes, no more than `limit` + 1 of them. Raises OSError."""
+    with open(path, "rb") as file:  # noqa: PTH123 - as said above
+        data = file.read(min(size, limit) + 1)  # Python allocates as much as is asked for
+        if size < len(data) <= limit:
+            data += file.read(limit + 1 - len(data))
+    return data
+
+
+def reason(error: OSError | ValueError | TypeError) -> str:
+    """Say in one line why a file could not be opened, without its name."""
+    return one_line(getattr(error, "strerror", None) or error)
+
+
+@contextmanager
+def writable(path: Path, error: type[KitError] = KitError) -> Iterator[None]:
+    """Raise `error` where the system refuses to write to `path` inside the block, as when the disk is full."""
+    try:
+        yield
+    except OSError as cause:
+        raise error(
+            f"{path}: expected a place to write to, found: {cause.strerror}: free some space or choose another folder"
+        ) from None
+
+
+@contextmanager
+def replacing(path: Path, error: type[KitError] = KitError) -> Iterator[Path]:
+    """Give a name beside `path` to write to; at the end of the block that file takes the place of `path`.
+
+    Where the block fails, `path` stays as it was and nothing else is left. Makes the folder. Raises `error` where the
+    disk is full or the place cannot be written to.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with writable(path, error):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            part.touch(exist_ok=False)  # a new file, not what a link of that name leads to
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+    finally:
+        _discard(part)
+
+
+def write_atomic(path: Path, data: bytes, error: type[KitError] = KitError) -> None:
+    """Replace `path` with `data`, or leave it as it was. Makes the folder. Raises `error`."""
+    with replacing(path, error) as part:
+        part.write_bytes(data)
+
+
+def discard_parts(folder: Path) -> None:
+    """Remove the unfinished files that a killed process has left in `folder`."""
+    with suppress(OSError):  # a folder that cannot be read is reported when it is written to
+        for part in folder.glob(".*.part"):
+            _discard(part)
+
+
+def _discard(part: Path) -> None:
+    with suppress(OSError):  # a folder that cannot be read holds no such file
+        part.unlink(missing_ok=True)

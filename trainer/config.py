@@ -1,12 +1,12 @@
-"""The settings of a fit."""
+"""The settings of a fit. Imports no torch."""
 
 import math
 from dataclasses import dataclass
 
 from .errors import ConfigError
+from .solvers.schedules import SCHEDULES
 
 EPOCHS = {"sgd": 10, "lbfgs": 2000}
-SCHEDULES = ("cosine", "constant")
 CLASS_WEIGHTS = ("none", "balanced")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -15,16 +15,19 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 class FitConfig:
     """Settings of a fit. Raises ConfigError.
 
-    solver: "sgd", minibatch gradient descent, or "lbfgs", which goes to the optimum. epochs: passes over the training
-    images, at least 1; by default 10, with lbfgs at most 2000 iterations. batch_size: images a step, at least 1. lr:
-    step size at the start, above 0. schedule: "cosine" lets it fall to 0 along half a cosine, "constant" keeps it.
-    momentum: 0 to below 1. These four are for sgd alone. weight_decay: λ of the penalty λ/2 · ‖W‖², at least 0.
-    class_weights: "balanced" weights each image by N / (K · images of its class), "none" weights all the same.
-    val_fraction: share of the training images, 0 to below 1, held out to stop early and keep the best epoch.
-    patience: epochs without a lower validation loss after which to stop, at least 1. seed: of the weights' start, the
-    order of the images and every split. shuffle_window: bytes of images that are shuffled among each other, at least 1;
-    by default what the memory limit allows, at most 256 MiB; a fit records what it took, or the images' bytes if all.
-    device: "auto" takes CUDA, then MPS, then the CPU.
+    solver: "sgd", minibatch gradient descent, or "lbfgs", which converges to the optimum.
+    epochs: passes over the training images, at least 1; by default 10, for lbfgs at most 2000 iterations.
+    batch_size: images in a minibatch, at least 1; sgd only.
+    lr: initial learning rate, above 0; sgd only.
+    schedule: learning rate schedule, "cosine" (to 0 along half a cosine) or "constant"; sgd only.
+    momentum: 0 to below 1; sgd only.
+    weight_decay: λ of the penalty λ/2 · ‖W‖², at least 0; none for the bias.
+    class_weights: "balanced" weights each image by N / (K · images of its class), "none" by 1.
+    val_fraction: share of the training images held out for early stopping, 0 to below 1.
+    patience: epochs without a lower validation loss before training stops, at least 1.
+    seed: random seed of initial weights, order of images, and splits.
+    shuffle_window: bytes of images shuffled together, at least 1; by default as the memory limit allows, up to 256 MiB.
+    device: "cpu", "cuda", "mps", or "auto": the first of CUDA, MPS and CPU that is there.
     """
 
     solver: str = "sgd"

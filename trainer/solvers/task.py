@@ -1,0 +1,67 @@
+"""What a solver is given, what it offers, and what it says of an epoch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ..config import FitConfig
+from ..data.dataset import Split
+from ..distributed import Group
+from ..softmax_regression import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a solver works on.
+
+    model: changed in place.
+    class_weights: float32 [K], or None where all classes have the same weight.
+    on_batch: called with the number of images of each minibatch.
+    stop: asked every few minibatches whether to stop there.
+    group: the processes that work on it together.
+    window: bytes of images that are shuffled together.
+    """
+
+    model: Model
+    train: Split
+    class_weights: Tensor | None
+    device: torch.device
+    config: FitConfig
+    on_batch: Callable[[int], None]
+    stop: Callable[[], bool]
+    group: Group
+    window: int
+
+
+class Outcome(NamedTuple):
+    """What became of an epoch: its mean loss in nats and its accuracy, or that it was stopped before its end."""
+
+    loss: float
+    accuracy: float
+    stopped: bool = False
+
+
+class Solver(Protocol):
+    """One of the solvers.
+
+    converged: whether it is at the optimum; None where it cannot tell.
+    position: where in the fit it is, as JSON.
+    """
+
+    converged: bool | None
+    position: dict[str, Any]
+
+    def epoch(self, epoch: int) -> Outcome:
+        """Run an epoch, or the rest of one."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Tensors that the next epoch depends on, beside the model's own, by name; laid out as in the checkpoint."""
+        ...
+
+    def restore(self, position: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Go back to where `position` and `tensors` were saved. Raises what comes of values that no fit has saved."""
+        ...

@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from runtime.digest import digest
 from runtime.errors import InputError, needs_extra
+from runtime.files import check_regular, write_atomic
 from runtime.image import ImageContract
+from runtime.text import one_line
 
-from .errors import CheckpointError
-from .files import write_atomic
+from .errors import CheckpointError, TrainerError
 
 RUNS = Path("runs")
 FILE_NAME = "model.safetensors"
@@ -30,11 +30,15 @@ MAX_BYTES = 8 * 2**30
 class Checkpoint:
     """A trained model with all that an exporter needs.
 
-    weights: float32 [D, K]. bias: float32 [K]. mean, std: float32 [C], of the training pixels, in units of 0-255.
-    golden_images: uint8 [G, H, W, C], held-out images; golden_probabilities: float32 [G, K], the trained model's.
-    sample_images: uint8 [S, H, W, C], some of the training images, for what an exporter has to choose or compare.
-    labels: K class names. provenance: JSON. progress, state: of an unfinished fit, JSON and tensors, what it needs to
-    go on; None and empty once it is finished.
+    weights: float32 [D, K].
+    bias: float32 [K].
+    mean, std: float32 [C], mean and standard deviation of the training pixels, in units of 0-255.
+    golden_images: uint8 [G, H, W, C], held-out images.
+    golden_probabilities: float32 [G, K], the trained model's.
+    sample_images: uint8 [S, H, W, C], some training images, for calibration and comparison at export.
+    labels: K class names, in output order.
+    provenance: where the model comes from, JSON.
+    progress, state: JSON and tensors from which an unfinished fit resumes; None and empty once it is finished.
     """
 
     weights: NDArray[np.float32]
@@ -73,7 +77,7 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     """Write a checkpoint in place of whatever was at `path`, whole or not at all. Raises TrainerError."""
-    write_atomic(Path(path), checkpoint.to_bytes())
+    write_atomic(Path(path), checkpoint.to_bytes(), TrainerError)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -81,16 +85,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     with needs_extra("export", "reading a checkpoint"):
         from safetensors import SafetensorError, safe_open
     try:
-        _check_file(path)
+        check_regular(path, "a checkpoint", CheckpointError, limit=MAX_BYTES)
         with safe_open(path, framework="numpy") as file:
             description = (file.metadata() or {}).get(ENTRY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError:
         raise CheckpointError(f"{path}: expected a checkpoint, found no such file: make one with `kit train`") from None
     except (SafetensorError, OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{path}: expected a checkpoint ({FILE_NAME}), found a file that is none ({reason}): "
+            f"{path}: expected a checkpoint ({FILE_NAME}), found a file that is not a valid one ({one_line(error)}): "
             "make one with `kit train`"
         ) from None
     try:
@@ -99,14 +102,6 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(
             f"{path}: expected a checkpoint that `kit train` wrote, found other content ({error}): train again"
         ) from None
-
-
-def _check_file(path: str | os.PathLike[str]) -> None:
-    about = Path(path).stat()
-    if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # opening a pipe may wait for ever
-        raise CheckpointError(f"{path}: expected a checkpoint, found a device or a pipe: name a file")
-    if about.st_size > MAX_BYTES:
-        raise CheckpointError(f"{path}: expected a checkpoint of at most {MAX_BYTES >> 30} GB, found a larger file")
 
 
 def _checkpoint(description: str | None, tensors: dict[str, NDArray[Any]]) -> Checkpoint:

@@ -15,10 +15,15 @@ import click
 from runtime.errors import KitError, needs_extra
 from runtime.text import as_json, complain, printable, say
 
-from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, SCHEDULES, FitConfig
+from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig
+from .progress import Progress
+from .solvers.schedules import SCHEDULES
 
 if TYPE_CHECKING:
-    from .fitting import Epoch
+    from .data.dataset import Dataset
+    from .distributed import Group
+    from .fitting import Fit
+    from .report.run import Run
 
 DEFAULTS = FitConfig()
 INTERRUPTED = 130
@@ -32,7 +37,7 @@ PREFIXES = ("", "K", "M", "G", "T")
     default="fashion-mnist",
     show_default=True,
     metavar="NAME|DIR|PARQUET",
-    help="fashion-mnist, mnist, kmnist, cifar10, digits (which needs no files), a folder of images: "
+    help="Data set: fashion-mnist, mnist, kmnist, cifar10, or digits (needs no files); a folder of images, "
     "DIR/<class>/*, or DIR/train/<class>/* with DIR/test/<class>/*; or Parquet with encoded images and labels: a file, "
     "a folder of files, or a URL.",
 )
@@ -41,43 +46,48 @@ PREFIXES = ("", "K", "M", "G", "T")
     type=click.Path(path_type=Path),
     envvar="KIT_DATA_DIR",
     show_envvar=True,
-    help="Where torchvision's data sets lie, or are downloaded to.  [default: data]",
+    help="Folder of torchvision's data sets; missing ones are downloaded to it.  [default: data]",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the run's files.  [default: runs/<data name>]",
+    help="Output folder of the run.  [default: runs/<data name>]",
 )
 @click.option(
-    "--image-size", type=click.IntRange(1, 4096), help="Side of the model's images.  [default: theirs, or 32]"
+    "--image-size",
+    type=click.IntRange(1, 4096),
+    help="Height and width of the model's images, in pixels.  [default: the data set's, or 32]",
 )
-@click.option("--color", type=click.Choice(["L", "RGB"]), help="Of the model's images.  [default: theirs, or RGB]")
+@click.option(
+    "--color", type=click.Choice(["L", "RGB"]), help="Color mode: greyscale or RGB.  [default: the data set's, or RGB]"
+)
 @click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
-              help="sgd for minibatches, lbfgs for the optimum.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the images.  [default: 10; lbfgs: at most 2000]")
+              help="sgd: minibatch gradient descent; lbfgs: converges to the optimum.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1),
+              help="Passes over the training images.  [default: 10; lbfgs: at most 2000]")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=DEFAULTS.batch_size, show_default=True,
-              help="Images a step.")  # fmt: skip
+              help="Images in a minibatch.")  # fmt: skip
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=DEFAULTS.lr, show_default=True,
-              help="Size of the first step.")  # fmt: skip
-@click.option("--schedule", type=click.Choice(SCHEDULES), default=DEFAULTS.schedule, show_default=True,
-              help="How the step size goes on: down to 0 along half a cosine, or the same.")  # fmt: skip
+              help="Initial learning rate.")  # fmt: skip
+@click.option("--schedule", type=click.Choice(list(SCHEDULES)), default=DEFAULTS.schedule, show_default=True,
+              help="Learning rate schedule: cosine decay to 0, or constant.")  # fmt: skip
 @click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=DEFAULTS.momentum, show_default=True,
-              help="Share of the last step that is taken again.")  # fmt: skip
+              help="SGD momentum.")  # fmt: skip
 @click.option("--weight-decay", type=click.FloatRange(0), default=DEFAULTS.weight_decay, show_default=True,
-              help="λ of the penalty λ/2·‖W‖².")  # fmt: skip
+              help="Weight decay λ, of the penalty λ/2·‖W‖².")  # fmt: skip
 @click.option("--class-weights", type=click.Choice(CLASS_WEIGHTS), default=DEFAULTS.class_weights, show_default=True,
-              help="balanced: rare classes count as much as frequent ones.")  # fmt: skip
+              help="balanced: weight images by the inverse frequency of their class.")  # fmt: skip
 @click.option("--val-fraction", type=click.FloatRange(0, 1, max_open=True), default=DEFAULTS.val_fraction,
-              show_default=True, help="Share of the training images to hold out, to stop early.")  # fmt: skip
+              show_default=True, help="Share of the training images held out for early stopping.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=DEFAULTS.seed, show_default=True,
-              help="Of the weights' start, the order of the images, and the splits.")  # fmt: skip
+              help="Random seed of initial weights, order of images, and splits.")  # fmt: skip
 @click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, show_default=True,
-              help="auto takes CUDA, then MPS, then the CPU.")  # fmt: skip
+              help="auto: CUDA, else MPS, else CPU.")  # fmt: skip
 @click.option("--memory-limit", callback=lambda _context, _option, text: size_in_bytes(text), metavar="SIZE",
-              help="What images may take of the memory, such as 2GB; what is larger is read from the disk as it is "
-              "needed.  [default: half of what is free]")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on with the run in --out where it was interrupted.")
-@click.option("--report/--no-report", default=True, show_default=True, help="Draw the pictures at the end.")
+              help="Memory limit for images, such as 2GB; larger data sets are read from disk as needed.  "
+              "[default: half of the free memory]")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Resume the interrupted run in --out.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Draw plots when training ends.")
 @click.option("--json", "as_document", is_flag=True, help="Print the report as JSON.")
 def train(
     data: str,
@@ -93,65 +103,77 @@ def train(
 ) -> None:
     """Fit softmax regression to images and write a run's folder.
 
-    It holds the checkpoint model.safetensors, history.csv, report.json, MODEL_CARD.md and four pictures. The checkpoint
-    is replaced after each epoch. Ctrl-C ends the run after the present minibatch; --resume goes on from there and ends
-    with the same weights. Several processes that torchrun starts share the work, and the first of them alone writes.
+    It holds the checkpoint model.safetensors, history.csv, report.json, MODEL_CARD.md and four plots. The checkpoint is
+    replaced after each epoch. Ctrl-C stops after the current minibatch; --resume continues from there and ends with the
+    same weights. Processes started by torchrun share the work; only the first one writes.
     """
     config = FitConfig(**settings)
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.dataset import load_data
-        from .data.minibatches import choose_device
-        from .fitting import fit
+        from .data.device import choose_device
         from .report.run import Run
 
     device = choose_device(config.device)
-    with said_once(), distributed.group(device) as group:
-        progress = Progress(config, shown=group.rank == 0)
+    with reported_once(), distributed.group(device) as group:
+        progress = Progress(config.last_epoch, shown=group.rank == 0)
         load = partial(load_data, data, data_dir=data_dir, image_size=image_size, color=color, seed=config.seed)
         dataset = group.in_turn(partial(load, progress=progress.decoding))
-        run = Run(out or Path("runs") / dataset.name, dataset, pictures=report) if group.rank == 0 else None
-        height, width, channels = dataset.contract.shape
-        progress.say(
-            f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, "
-            f"{height}×{width}×{channels}, {len(dataset.labels)} labels; on {device.type}"
-            + (f", by {group.size} processes" if group.size > 1 else "")
-        )
+        run = Run(out or Path("runs") / dataset.name, dataset, plots=report) if group.rank == 0 else None
+        progress.say(f"{_summary(dataset)}; on {device.type}" + (f", {group.size} processes" * (group.size > 1)))
         saved = group.shared(run.saved() if run and (resume or distributed.restarted()) else None)
-        if saved and saved.progress is None:
-            if run:
-                progress.say(f"{run.checkpoint_path} is finished already")
-                _print(run.report(), as_document)
-            return
-        done = len(saved.progress["history"]) if saved and saved.progress else 0
-        with progress.bar(len(dataset.train) // group.size, done), interruptible() as stop:
-            fitted = fit(
-                dataset,
-                config,
-                on_epoch=progress.epoch,
-                on_batch=progress.batch,
-                on_checkpoint=run.save if run else None,
-                stop=stop,
-                resume=saved,
-                memory_limit=memory_limit,
-                group=group,
-            )
-        if fitted.converged is False and len(fitted.history) == config.last_epoch:
-            progress.say(
-                f"expected the optimum within {config.last_epoch} epochs, found it not reached: "
-                "raise --epochs, or --weight-decay"
-            )
-        if run and fitted.finished:
-            _print(run.report(), as_document)
-            if not as_document:
-                say(f"wrote {printable(run.checkpoint_path)}")
+        if not saved or saved.progress is not None:
+            fitted = _fit(dataset, config, progress, run, group, resume=saved, memory_limit=memory_limit)
+            _conclude(fitted, config, progress, run, as_document)
         elif run:
-            complain(
-                f"interrupted in epoch {len(fitted.history) + 1}, saved {run.checkpoint_path}: "
-                "the same command with --resume goes on from there"
-            )
-        if not fitted.finished:
-            sys.exit(INTERRUPTED)
+            progress.say(f"{run.checkpoint_path} is finished already")
+            _print(run.report(), as_document)
+
+
+def _summary(data: "Dataset") -> str:
+    height, width, channels = data.contract.shape
+    return (
+        f"{data.name}: {len(data.train):,} training and {len(data.test):,} test images, "
+        f"{height}×{width}×{channels}, {len(data.labels)} labels"
+    )
+
+
+def _fit(
+    data: "Dataset", config: FitConfig, progress: Progress, run: "Run | None", group: "Group", **settings: Any
+) -> "Fit":
+    """Fit with progress on the terminal; Ctrl-C stops it."""
+    from .fitting import fit
+
+    saved = settings["resume"]
+    done = len(saved.progress["history"]) if saved else 0
+    with progress.bar(len(data.train) // group.size, done), interruptible() as stop:
+        return fit(
+            data,
+            config,
+            on_epoch=progress.epoch,
+            on_batch=progress.batch,
+            on_checkpoint=run.save if run else None,
+            stop=stop,
+            group=group,
+            **settings,
+        )
+
+
+def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | None", as_document: bool) -> None:
+    """Print the final figures, or what to do about a fit that was interrupted."""
+    if fitted.converged is False and len(fitted.history) == config.last_epoch:
+        progress.say(f"L-BFGS did not converge in {config.last_epoch} iterations: raise --epochs, or --weight-decay")
+    if run and fitted.finished:
+        _print(run.report(), as_document)
+        if not as_document:
+            say(f"wrote {printable(run.checkpoint_path)}")
+    elif run:
+        complain(
+            f"interrupted in epoch {len(fitted.history) + 1}, saved {run.checkpoint_path}: "
+            "resume with the same command and --resume"
+        )
+    if not fitted.finished:
+        sys.exit(INTERRUPTED)
 
 
 def size_in_bytes(text: str | None) -> int | None:
@@ -166,8 +188,8 @@ def size_in_bytes(text: str | None) -> int | None:
 
 
 @contextmanager
-def said_once() -> Iterator[None]:
-    """Let the first process on each machine alone say what went wrong."""
+def reported_once() -> Iterator[None]:
+    """Print errors only in the first process of each machine."""
     from .distributed import local_rank
 
     try:
@@ -187,7 +209,7 @@ def _print(report: dict[str, Any], as_document: bool) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C only be noted, for the fit to ask after; the second one interrupts at once."""
+    """Record the first Ctrl-C, for the fit to ask about; the second one interrupts at once."""
     noted = False
 
     def note(_signal: int, _frame: FrameType | None) -> None:
@@ -200,63 +222,3 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: noted
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class Progress:
-    """Bars on a terminal, a plain line for each epoch elsewhere; all on standard error."""
-
-    def __init__(self, config: FitConfig, *, shown: bool) -> None:
-        self._epochs = config.last_epoch
-        self._shown = shown
-        self._bar: Any = None
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        if self._shown:
-            click.echo(printable(text), err=True)
-
-    def decoding(self, done: int, total: int) -> None:
-        """Show how many image files have been decoded."""
-        if self._bar is None:
-            self._bar = self._new_bar(total, "decoding")
-        self._bar.update(done - self._bar.n)
-        if done == total:
-            self._bar.close()
-            self._bar = None
-
-    @contextmanager
-    def bar(self, images: int, done: int) -> Iterator[None]:
-        """Show a bar over all epochs, of which some are done."""
-        self._bar = self._new_bar(self._epochs * images, f"epoch {done + 1}/{self._epochs}", done * images)
-        try:
-            yield
-        finally:
-            self._bar.close()
-
-    def batch(self, images: int) -> None:
-        """Count a minibatch."""
-        self._bar.update(images)
-
-    def epoch(self, epoch: "Epoch") -> None:
-        """Show an epoch's figures."""
-        self._bar.clear()
-        figures = {"train": (epoch.train_loss, epoch.train_accuracy), "test": (epoch.test_loss, epoch.test_accuracy)}
-        if epoch.val_loss is not None and epoch.val_accuracy is not None:
-            figures["val"] = epoch.val_loss, epoch.val_accuracy
-        shown = "  ".join(f"{name} loss {loss:.4f}  accuracy {share:.4f}" for name, (loss, share) in figures.items())
-        self.say(f"epoch {epoch.epoch:>{len(str(self._epochs))}}/{self._epochs}  {shown}  {epoch.seconds:.2f} s")
-        self._bar.set_description(f"epoch {min(epoch.epoch + 1, self._epochs)}/{self._epochs}", refresh=False)
-        self._bar.set_postfix(loss=f"{epoch.train_loss:.4f}", accuracy=f"{epoch.train_accuracy:.4f}")
-
-    def _new_bar(self, total: int, description: str, initial: int = 0) -> Any:
-        from tqdm import tqdm
-
-        return tqdm(
-            total=total,
-            desc=description,
-            initial=initial,
-            unit=" images",
-            unit_scale=True,
-            disable=None if self._shown else True,
-            leave=False,
-        )

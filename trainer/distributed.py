@@ -1,4 +1,4 @@
-"""Several processes that train one model together, as torchrun starts them; a process alone is a group of one."""
+"""Data-parallel training by the processes that torchrun starts; a single process is a group of one."""
 
 import os
 import threading
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 
+from runtime.text import one_line
+
 from .errors import ConfigError, TrainerError
 
 WORLD_SIZE = "WORLD_SIZE"
@@ -21,23 +23,25 @@ Shared = TypeVar("Shared")
 
 
 class Group:
-    """The processes that train together: this one is `rank` of `size`. device: what they exchange tensors from.
+    """The processes that train together: this one is `rank` of `size`.
 
-    Every process asks the same things in the same order, and gets the same answers, bit for bit.
+    Every process makes the same calls in the same order, and gets the same results, bit for bit.
+
+    device: holds the tensors that they exchange.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, device: torch.device = CPU) -> None:
         self.rank, self.size, self._device = rank, size, device
 
     def part(self, order: Tensor, size: int) -> tuple[Tensor, list[int]]:
-        """Take this process's images, int64 [n], of each minibatch of `size`; also says how many they are of each."""
+        """This process's images, int64 [n], of each minibatch of `size`, and how many of each minibatch."""
         if self.size == 1:
             return order, [min(size, len(order) - start) for start in range(0, len(order), size)]
         parts = [batch.tensor_split(self.size)[self.rank] for batch in order.split(size)]
         return torch.cat(parts), [len(part) for part in parts]
 
     def mean(self, tensors: Sequence[Tensor], count: int) -> Sequence[Tensor]:
-        """Average tensors over the processes, each weighted by the number of images that it took them over."""
+        """Average tensors over the processes, weighted by the number of images, `count`, of each."""
         if self.size == 1:
             return tensors
         sums = self.sum(torch.cat([*(tensor.flatten() * count for tensor in tensors), tensors[0].new_tensor([count])]))
@@ -67,9 +71,9 @@ class Group:
         return values[0]
 
     def in_turn(self, work: Callable[[], Shared]) -> Shared:
-        """Do what leaves something on the disk in the first process of each machine, and then in the others.
+        """Do work that writes a cache in the first process of each machine, then in the others.
 
-        It may take long: the processes stay in touch meanwhile, and see at once if one of them dies.
+        Meanwhile the processes exchange messages, so that each sees at once if another dies.
         """
         if self.size == 1:
             return work()
@@ -83,12 +87,12 @@ ALONE = Group()
 
 
 def local_rank() -> int:
-    """Which of the processes on this machine this is, counted from 0."""
+    """Index of this process among those on this machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def restarted() -> bool:
-    """Whether torchrun has started this process anew after one of its group had died."""
+    """Whether torchrun has restarted this process after one of its group died."""
     return _attempt() != "0"
 
 
@@ -112,14 +116,13 @@ def _in_background(work: Callable[[], Shared]) -> "Future[Shared]":
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """Turn what torch raises when another process has gone into a TrainerError."""
+    """Turn the error of a collective operation into a TrainerError."""
     try:
         yield
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
         raise TrainerError(
-            f"expected an answer from all processes, found that one of them has gone ({reason}): see what it said, and "
-            "start with torchrun --max-restarts to go on by itself"
+            f"expected all processes to respond, found that one has ended ({one_line(error)[:200]}): see its error "
+            "message, or start with torchrun --max-restarts to restart automatically"
         ) from None
 
 
@@ -138,13 +141,13 @@ def group(device: torch.device) -> Iterator[Group]:
         torch.cuda.set_device(place)
     try:
         store, rank, size = next(torch.distributed.rendezvous("env://"))  # type: ignore[attr-defined]
-        store = PrefixStore(_attempt(), store)  # apart from where dead processes said that they were
+        store = PrefixStore(_attempt(), store)  # not the keys of processes that have died
         torch.distributed.init_process_group(
             "nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=size
         )
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"expected to join {os.environ[WORLD_SIZE]} processes, found: {' '.join(str(error).split())[:200]}: "
+            f"expected to join {os.environ[WORLD_SIZE]} processes, found: {one_line(error)[:200]}: "
             "start them with torchrun"
         ) from None
     try:

@@ -92,7 +92,7 @@ def fit(
     evaluated after each epoch; nothing depends on the figures. Raises ConfigError, DataError, and TrainerError where
     the loss is not finite.
 
-    data: a data set, or uint8 images [N, H, W] or [N, H, W, C] with targets [N], of which a fifth become the test split.
+    data: a data set; or uint8 images [N, H, W] or [N, H, W, C] with targets [N], a fifth of which become the test split
     on_epoch: called after each epoch.
     on_batch: called with the number of images of each minibatch.
     on_checkpoint: called with the fit so far, after each epoch and when stopped.

@@ -56,7 +56,7 @@ def test_a_run(run_kit: Kit) -> None:
     assert [line.split()[:2] for line in lines[1:]] == [["epoch", f"{epoch}/3"] for epoch in (1, 2, 3)]
 
 
-def test_no_report_leaves_the_pictures_out(run_kit: Kit) -> None:
+def test_no_report_leaves_the_plots_out(run_kit: Kit) -> None:
     assert run_kit("train", *SHORT, "--epochs", "1").exit_code == 0
     assert names(Path("runs/digits")) == RUN
     assert not any(name in Path("runs/digits/MODEL_CARD.md").read_text() for name in PICTURES)

@@ -1,11 +1,10 @@
-"""Figures of a trained classifier on held-out images, beyond its loss and accuracy."""
+"""Figures of a classifier on held-out images, beyond loss and accuracy. Needs numpy alone."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 BINS = 15
 
@@ -15,29 +14,44 @@ def classification_metrics(
 ) -> dict[str, Any]:
     """Precision, recall and F1 of each class, the confusion matrix and the calibration error, ready for JSON.
 
-    labels: K class names. targets: int64 [N], N at least 1, in 0..K-1. probabilities: float32 [N, K], rows sum to 1;
-    the predicted class is the first with the largest. Returns per_class, for each label its precision, recall and f1
-    (0-1, and 0 where they would be 0/0) and the number of its images; confusion_matrix, K rows of K counts, rows the
-    true class and columns the predicted one; calibration_error, 0-1. Raises ValueError where the lengths differ.
+    Returns per_class: precision, recall, f1 (0-1, and 0 for 0/0) and number of images of each label; confusion_matrix:
+    K rows of K counts, rows the true class, columns the predicted one; calibration_error: 0-1. Raises ValueError where
+    the lengths differ.
+
+    labels: K class names.
+    targets: int64 [N], N at least 1, in 0..K-1.
+    probabilities: float32 [N, K], rows sum to 1; the prediction is the first with the largest.
     """
-    classes = np.arange(len(labels))
-    predicted = probabilities.argmax(axis=1)
-    scores = precision_recall_fscore_support(targets, predicted, labels=classes, zero_division=0)
-    rows = zip(*(column.tolist() for column in scores), strict=True)
-    names = ("precision", "recall", "f1", "images")
+    matrix = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
+    correct, images, predictions = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)  # [K] each
+    columns = {
+        "precision": correct / predictions.clip(1),
+        "recall": correct / images.clip(1),
+        "f1": 2 * correct / (predictions + images).clip(1),
+        "images": images,
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return {
-        "per_class": {label: dict(zip(names, row, strict=True)) for label, row in zip(labels, rows, strict=True)},
-        "confusion_matrix": confusion_matrix(targets, predicted, labels=classes).tolist(),
+        "per_class": {label: dict(zip(columns, row, strict=True)) for label, row in zip(labels, rows, strict=True)},
+        "confusion_matrix": matrix.tolist(),
         "calibration_error": calibration_error(targets, probabilities),
     }
 
 
+def confusion_matrix(targets: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Count pairs of true class, by row, and predicted class, by column: int64 [K, K]."""
+    counts: NDArray[np.int64] = np.bincount(classes * targets + predicted, minlength=classes**2)
+    return counts.reshape(classes, classes)
+
+
 def calibration_error(targets: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
-    """Expected calibration error: how far the probability of the predicted class is from how often it is right, 0-1.
+    """Expected calibration error: mean difference between confidence and accuracy, 0-1.
 
     Σₘ |Bₘ|/N · |accuracy(Bₘ) − confidence(Bₘ)|, where Bₘ are the images whose largest probability lies in
     ((m − 1)/15, m/15], m = 1…15 (Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3).
-    targets: int64 [N], N at least 1. probabilities: float32 [N, K].
+
+    targets: int64 [N], N at least 1.
+    probabilities: float32 [N, K].
     """
     confidence = probabilities.max(axis=1).astype(np.float64)  # [N]
     gap = (probabilities.argmax(axis=1) == targets) - confidence  # [N]

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what a trained model is, how good it is and what not to ask of it, for whoever is handed it."""
+"""MODEL_CARD.md: what a trained model is, how good it is, and what not to use it for."""
 
 import re
 import unicodedata
@@ -49,7 +49,7 @@ By label, on the test images:
 {per_class}
 ### What it confuses
 
-{confusions}{confusion_pictures}
+{confusions}{confusion_plots}
 ## How to use it
 
 In the folder of this file:
@@ -73,18 +73,19 @@ An image file of any size is brought to {height} × {width} pixels, {color}, as 
 {versions}"""
 
 
-def model_card(report: Mapping[str, Any], *, pictures: bool) -> str:
+def model_card(report: Mapping[str, Any], *, plots: bool) -> str:
     """Write the model card of a run, in Markdown (GitHub's, for its tables).
 
-    report: what `write_run` returns, with metrics from `classification_metrics` and image: height and width in pixels,
-    color "L" or "RGB". pictures: whether to show those of `write_pictures`, taken to lie beside the card. No time,
-    path or duration goes in: equal runs give equal cards.
+    No time, path or duration goes in: equal runs give equal cards.
+
+    report: content of report.json.
+    plots: whether to show the plots of `write_plots`, which lie beside the card.
     """
     image, metrics, figures = report["image"], report["metrics"], report["figures"]
     matrix, labels = metrics["confusion_matrix"], [escape(label) for label in report["labels"]]
     channels = CHANNELS[image["color"]]
     checkpoint = Path(report["checkpoint"])
-    show = _picture if pictures else _no_picture
+    show = _plot if plots else _no_plot
     return CARD.format(
         name=escape(report["data"]["name"]),
         inputs=image["height"] * image["width"] * channels,
@@ -103,7 +104,7 @@ def model_card(report: Mapping[str, Any], *, pictures: bool) -> str:
         curves=show("Loss and accuracy by epoch", "curves.png"),
         per_class=_per_class(report["labels"], metrics["per_class"]),
         confusions=_confusions(labels, matrix),
-        confusion_pictures=show("Confusion matrix", "confusion.png") + show("Worst mistakes", "mistakes.png"),
+        confusion_plots=show("Confusion matrix", "confusion.png") + show("Worst mistakes", "mistakes.png"),
         checkpoint=checkpoint.name,
         artefact=checkpoint.with_suffix(".onnx").name,
         weights=show("Weights of each label", "weights.png"),
@@ -114,12 +115,12 @@ def model_card(report: Mapping[str, Any], *, pictures: bool) -> str:
 
 def escape(text: str) -> str:
     """Make any text a piece of one Markdown line or table cell that reads as the text itself."""
-    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = plain_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", plain)
 
 
-def one_line(text: str) -> str:
-    """Bring any text to one line that can be shown and encoded: "␣" for blank, "�" for what controls or reorders."""
+def plain_line(text: str) -> str:
+    """Bring any text to one printable line: "␣" for blank text, "�" for control and bidirectional characters."""
     joined = " ".join(text.split()) or "␣"
     return "".join("�" if _controls(character) else character for character in joined)
 
@@ -154,7 +155,7 @@ def _per_class(labels: Sequence[str], per_class: Mapping[str, Mapping[str, Any]]
 
 
 def _confusions(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-    """Say the most frequent confusions in words. labels: escaped."""
+    """List the most frequent confusions. labels: escaped."""
     cells = [(count, true, predicted) for true, row in enumerate(matrix) for predicted, count in enumerate(row)]
     wrong = sorted((cell for cell in cells if cell[0] and cell[1] != cell[2]), key=lambda cell: -cell[0])
     if not wrong:
@@ -172,9 +173,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "".join(f"| {line} |\n" for line in lines)
 
 
-def _picture(caption: str, file: str) -> str:
+def _plot(caption: str, file: str) -> str:
     return f"\n![{caption}]({file})\n"
 
 
-def _no_picture(_caption: str, _file: str) -> str:
+def _no_plot(_caption: str, _file: str) -> str:
     return ""

@@ -1,7 +1,6 @@
-"""The pictures of a run: its curves, what it confuses, what it looks for, and its worst mistakes.
+"""The plots of a run: learning curves, confusion matrix, weights, and the most confident mistakes.
 
-Drawn through matplotlib's objects with the Agg backend, never through pyplot: the backend and the figures of whoever
-calls this stay theirs.
+Drawn with matplotlib's objects and the Agg backend, never pyplot: the caller's backend and figures stay as they are.
 """
 
 import math
@@ -20,8 +19,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ..files import replacing
-from .model_card import one_line
+from runtime.files import replacing
+
+from ..errors import TrainerError
+from .model_card import plain_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +51,7 @@ STYLE: dict[Any, Any] = {
 History = Sequence[Mapping[str, float | None]]
 
 
-def write_pictures(
+def write_plots(
     folder: Path,
     *,
     history: History,
@@ -64,11 +65,16 @@ def write_pictures(
 ) -> list[Path]:
     """Write curves.png, confusion.png, weights.png and mistakes.png into `folder`; return their paths.
 
-    history: rows with epoch, and loss in nats and accuracy 0-1 as train_loss, train_accuracy and so on for train, val
-    and test; a missing or None figure is left out. labels: K class names. weights: [D, K]. shape: (H, W, C), C 1 or 3,
-    with D = H·W·C. confusion: K rows of K counts, rows the true class. images: [N, H, W, C], held out, with targets
-    [N] and the model's probabilities [N, K]. Equal input gives equal bytes with the same matplotlib.
-    Raises TrainerError where the folder cannot be written to.
+    Equal input gives equal bytes with the same matplotlib. Raises TrainerError where the folder cannot be written to.
+
+    history: rows with epoch, and train_loss, train_accuracy and so on for train, val and test; None is left out.
+    labels: K class names.
+    weights: [D, K].
+    shape: (H, W, C), C 1 or 3, with D = H·W·C.
+    confusion: K rows of K counts, rows the true class.
+    images: test images, [N, H, W, C].
+    targets: [N].
+    probabilities: the model's, [N, K].
     """
     names = [shorten(label) for label in labels]
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -82,19 +88,19 @@ def write_pictures(
             "mistakes.png": mistakes(names, images, targets, probabilities),
         }
         for name, figure in figures.items():
-            with replacing(folder / name) as part:
+            with replacing(folder / name, TrainerError) as part:
                 figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
     return [folder / name for name in figures]
 
 
 def shorten(label: str) -> str:
     """Cut a label to one line of at most LABEL_LENGTH characters."""
-    line = one_line(label)
+    line = plain_line(label)
     return line if len(line) <= LABEL_LENGTH else line[: LABEL_LENGTH - 1].rstrip() + "…"
 
 
 def curves(history: History) -> Figure:
-    """Draw loss and accuracy by epoch, a line for each split; `history` is as for `write_pictures`."""
+    """Draw loss and accuracy by epoch, a line for each split; `history` is as for `write_plots`."""
     figure = _figure(3.8)
     figure.suptitle("Loss and accuracy by epoch")
     epochs = np.array([row["epoch"] for row in history], np.float64)
@@ -174,7 +180,7 @@ def mistakes(
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
 ) -> Figure:
-    """Draw the wrong answers with the largest probabilities, as many as MISTAKES; arrays as for `write_pictures`."""
+    """Draw the wrong answers with the largest probabilities, as many as MISTAKES; arrays as for `write_plots`."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != targets)
     if not len(wrong):

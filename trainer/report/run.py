@@ -1,4 +1,4 @@
-"""A run's folder: the checkpoint, the figures of every epoch, the report, and what people look at."""
+"""A run's folder: the checkpoint, the figures of every epoch, and the report."""
 
 import csv
 import io
@@ -9,37 +9,37 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
+from runtime.files import discard_parts, write_atomic
 from runtime.text import as_json
 
 from ..checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
 from ..data.dataset import Dataset
-from ..errors import CheckpointError
-from ..files import discard_parts, write_atomic
+from ..errors import CheckpointError, TrainerError
 from ..fitting import EVALUATION_BATCH, Epoch, Fit
-from ..softmax_regression import Model
 from .metrics import classification_metrics
 from .model_card import model_card
 
 
 class Run:
-    """The folder of one training. pictures: whether to draw them at the end."""
+    """The folder of one run. plots: whether to draw them when training ends."""
 
-    def __init__(self, folder: Path, data: Dataset, *, pictures: bool) -> None:
+    def __init__(self, folder: Path, data: Dataset, *, plots: bool) -> None:
         self.checkpoint_path = folder / FILE_NAME
-        self._folder, self._data, self._pictures = folder, data, pictures
+        self._folder, self._data, self._plots = folder, data, plots
         discard_parts(folder)
 
     def saved(self) -> Checkpoint | None:
-        """Read the checkpoint that is there, None where none is. Raises CheckpointError for a damaged one."""
+        """Read the checkpoint, None where there is none. Raises CheckpointError for a damaged one."""
         if not os.path.lexists(self.checkpoint_path):
             return None
         return load_checkpoint(self.checkpoint_path)
 
     def save(self, fit: Fit) -> None:
-        """Write history.csv, all that is made from a finished fit, and then the checkpoint. Raises TrainerError."""
-        write_atomic(self._folder / "history.csv", history_csv(fit.history).encode())
+        """Write history.csv, the report of a finished fit, and then the checkpoint. Raises TrainerError."""
+        self._write("history.csv", history_csv(fit.history))
         if fit.finished:
             self._write_report(fit)
         save_checkpoint(fit.checkpoint, self.checkpoint_path)
@@ -54,27 +54,26 @@ class Run:
         return report
 
     def _write_report(self, fit: Fit) -> None:
-        probabilities = answers(fit.model, self._data)
-        targets = self._data.test.targets.numpy()
-        image = fit.checkpoint.image
+        probabilities, targets = heldout_probabilities(fit, self._data), self._data.test.targets.numpy()
+        image, labels = fit.checkpoint.image, fit.checkpoint.labels
         report = {
             **fit.checkpoint.provenance,
-            "labels": list(fit.checkpoint.labels),
+            "labels": list(labels),
             "image": {"height": image.height, "width": image.width, "color": image.color},
-            "metrics": classification_metrics(fit.checkpoint.labels, targets, probabilities),
+            "metrics": classification_metrics(labels, targets, probabilities),
             "converged": fit.converged,
             "seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
             "checkpoint": str(self.checkpoint_path),
         }
-        write_atomic(self._folder / "report.json", (as_json(report) + "\n").encode())
-        write_atomic(self._folder / "MODEL_CARD.md", model_card(report, pictures=self._pictures).encode())
-        if self._pictures:
-            from .plots import write_pictures
+        self._write("report.json", as_json(report) + "\n")
+        self._write("MODEL_CARD.md", model_card(report, plots=self._plots))
+        if self._plots:
+            from .plots import write_plots
 
-            write_pictures(
+            write_plots(
                 self._folder,
                 history=[asdict(epoch) for epoch in fit.history],
-                labels=fit.checkpoint.labels,
+                labels=labels,
                 weights=fit.checkpoint.weights,
                 shape=image.shape,
                 confusion=report["metrics"]["confusion_matrix"],
@@ -83,14 +82,18 @@ class Run:
                 probabilities=probabilities,
             )
 
+    def _write(self, name: str, text: str) -> None:
+        write_atomic(self._folder / name, text.encode(), TrainerError)
 
-def answers(model: Model, data: Dataset) -> Any:
-    """Probabilities of the test images: float32 [N, K]."""
-    return torch.cat([model.probabilities(block) for block in data.test.images.split(EVALUATION_BATCH)]).numpy()
+
+def heldout_probabilities(fit: Fit, data: Dataset) -> NDArray[np.float32]:
+    """The model's probabilities of the test images: float32 [N, K]."""
+    blocks = data.test.images.split(EVALUATION_BATCH)
+    return np.concatenate([fit.model.probabilities(block).numpy() for block in blocks])
 
 
 def history_csv(history: Iterable[Epoch]) -> str:
-    """Lay the epochs out as CSV with a header, one row an epoch; a figure that was not taken is left empty."""
+    """Lay the epochs out as CSV with a header, one row an epoch; None is left empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
     writer.writeheader()

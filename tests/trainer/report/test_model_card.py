@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trainer.report.model_card import escape, model_card, one_line
+from trainer.report.model_card import escape, model_card, plain_line
 
 REPORT: dict[str, Any] = {
     "data": {"name": "pets", "train_images": 12345, "test_images": 1010},
@@ -61,42 +61,42 @@ def with_labels(*labels: str) -> dict[str, Any]:
     ],
 )
 def test_it_says(text: str) -> None:
-    assert text in model_card(REPORT, pictures=False)
+    assert text in model_card(REPORT, plots=False)
 
 
-def test_pictures_only_when_there_are_some() -> None:
-    assert re.findall(r"!\[[^]]+\]\(([^)]+)\)", model_card(REPORT, pictures=True)) == PICTURES
-    assert ".png)" not in model_card(REPORT, pictures=False)
+def test_plots_only_when_there_are_some() -> None:
+    assert re.findall(r"!\[[^]]+\]\(([^)]+)\)", model_card(REPORT, plots=True)) == PICTURES
+    assert ".png)" not in model_card(REPORT, plots=False)
 
 
-@pytest.mark.parametrize("pictures", [True, False])
-def test_its_shape(pictures: bool) -> None:
-    card = model_card(REPORT, pictures=pictures)
+@pytest.mark.parametrize("plots", [True, False])
+def test_its_shape(plots: bool) -> None:
+    card = model_card(REPORT, plots=pictures)
     assert "\n\n\n" not in card
     assert card.endswith("|\n")
     assert all(line == line.rstrip() for line in card.splitlines())
-    assert re.search(r"[^\n]\n(#|!\[)", card) is None  # headings and pictures stand apart
+    assert re.search(r"[^\n]\n(#|!\[)", card) is None  # headings and plots stand apart
     assert re.search(r"\n[^|\n][^\n]*\n\|", card) is None  # and so do tables
 
 
 def test_equal_runs_give_equal_cards() -> None:
     elsewhere = REPORT | {"seconds": 99.0, "checkpoint": "model.safetensors"}
-    assert model_card(elsewhere, pictures=True) == model_card(REPORT, pictures=True)
+    assert model_card(elsewhere, plots=True) == model_card(REPORT, plots=True)
 
 
 def test_validation_figures() -> None:
     report = copy.deepcopy(REPORT)
     report["data"]["val_images"] = 678
     report["figures"] |= {"val_loss": 0.2222, "val_accuracy": 0.7654}
-    card = model_card(report, pictures=False)
+    card = model_card(report, plots=False)
     assert "| validation | 0.2222 | 0.7654 |" in card
     assert "12,345 training images, 678 validation images, 1,010 test images" in card
     report["figures"] |= {"val_loss": None, "val_accuracy": None}
-    assert "| validation |" not in model_card(report, pictures=False)
+    assert "| validation |" not in model_card(report, plots=False)
 
 
 def test_greyscale() -> None:
-    card = model_card(REPORT | {"image": {"height": 28, "width": 28, "color": "L"}}, pictures=False)
+    card = model_card(REPORT | {"image": {"height": 28, "width": 28, "color": "L"}}, plots=False)
     assert "784 pixel values (28 × 28 × 1,\nuint8, 0-255, greyscale)" in card
     assert "brought to 28 × 28 pixels, greyscale" in card
 
@@ -104,12 +104,12 @@ def test_greyscale() -> None:
 def test_no_confusions() -> None:
     report = copy.deepcopy(REPORT)
     report["metrics"]["confusion_matrix"] = [[1000, 0, 0], [0, 10, 0], [0, 0, 0]]
-    assert "Nothing: every test image got its true label.\n" in model_card(report, pictures=False)
+    assert "Nothing: every test image got its true label.\n" in model_card(report, plots=False)
 
 
 def test_odd_labels_leave_the_table_whole() -> None:
     labels = ("a|b\\|c", "`new`\n# line", "<script>{name}</script>\r\n| x |")
-    card = model_card(with_labels(*labels), pictures=False)
+    card = model_card(with_labels(*labels), plots=False)
     _, _, table = card.partition("| label | precision |")
     rows = table.partition("\n\n")[0].splitlines()[2:]
     assert len(rows) == len(labels)
@@ -141,4 +141,4 @@ def test_escape(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("a\x00b\udcff", "a�b�"), (" \n", "␣"), ("a\u2028b", "a b")])
 def test_one_line(text: str, expected: str) -> None:
-    assert one_line(text) == expected
+    assert plain_line(text) == expected

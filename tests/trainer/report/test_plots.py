@@ -1,4 +1,4 @@
-"""The pictures of a run: that they are there, the same each time, and show what they should."""
+"""The plots of a run: that they are there, the same each time, and show what they should."""
 
 import warnings
 from itertools import pairwise
@@ -14,8 +14,8 @@ from sklearn.metrics import confusion_matrix
 
 from tests.interpreter import run_python
 from trainer import TrainerError
-from trainer.report import plots as pictures
-from trainer.report.plots import confusions, curves, mistakes, shorten, weight_images, write_pictures
+from trainer.report import plots
+from trainer.report.plots import confusions, curves, mistakes, shorten, weight_images, write_plots
 
 FILES = ["confusion.png", "curves.png", "mistakes.png", "weights.png"]
 ODD_LABELS = [
@@ -41,7 +41,7 @@ def a_run(
     validation: bool = False,
     right: bool = False,
 ) -> dict[str, Any]:
-    """Random arguments for `write_pictures`; `right` makes every answer so."""
+    """Random arguments for `write_plots`; `right` makes every answer so."""
     generator = np.random.default_rng(0)
     targets = generator.integers(0, len(labels), images)
     scores = generator.random((images, len(labels)))
@@ -79,7 +79,7 @@ def texts(figure: Figure) -> list[str]:
     ],
 )
 def test_the_files(tmp_path: Path, run: dict[str, Any]) -> None:
-    written = write_pictures(tmp_path / "run", **run)
+    written = write_plots(tmp_path / "run", **run)
     assert sorted(written) == sorted((tmp_path / "run").iterdir())
     assert sorted(path.name for path in written) == FILES
     for path in written:
@@ -93,10 +93,10 @@ def test_the_files(tmp_path: Path, run: dict[str, Any]) -> None:
 
 def test_equal_runs_give_equal_bytes_whatever_the_user_has_set(tmp_path: Path) -> None:
     run = a_run(["no", "yes"], (3, 3, 3), images=8)
-    first = [path.read_bytes() for path in write_pictures(tmp_path / "first", **run)]
+    first = [path.read_bytes() for path in write_plots(tmp_path / "first", **run)]
     with matplotlib.rc_context({"font.size": 30, "figure.facecolor": "black", "savefig.bbox": "tight"}):
         mine = dict(matplotlib.rcParams)
-        second = [path.read_bytes() for path in write_pictures(tmp_path / "second", **run)]
+        second = [path.read_bytes() for path in write_plots(tmp_path / "second", **run)]
         assert dict(matplotlib.rcParams) == mine
     assert first == second
 
@@ -105,8 +105,8 @@ def test_neither_pyplot_nor_the_backend_is_touched(tmp_path: Path) -> None:
     code = (
         "import matplotlib, numpy as np\n"
         "from pathlib import Path\n"
-        "from trainer.report.plots import write_pictures\n"
-        "write_pictures(Path(sys.argv[1]), history=[{'epoch': 1, 'test_loss': 1.0, 'test_accuracy': 0.5}],\n"
+        "from trainer.report.plots import write_plots\n"
+        "write_plots(Path(sys.argv[1]), history=[{'epoch': 1, 'test_loss': 1.0, 'test_accuracy': 0.5}],\n"
         "    labels=['no', 'yes'], weights=np.ones((4, 2), np.float32), shape=(2, 2, 1), confusion=[[1, 0], [1, 0]],\n"
         "    images=np.zeros((2, 2, 2, 1), np.uint8), targets=np.array([0, 1]),\n"
         "    probabilities=np.full((2, 2), 0.5, np.float32))\n"
@@ -121,9 +121,9 @@ def test_neither_pyplot_nor_the_backend_is_touched(tmp_path: Path) -> None:
 
 @pytest.fixture
 def blank(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty pictures, which take no time to draw."""
+    """Empty plots, which take no time to draw."""
     for name in ("curves", "confusions", "weight_images", "mistakes"):
-        monkeypatch.setattr(pictures, name, lambda *_: Figure((1, 1)))
+        monkeypatch.setattr(plots, name, lambda *_: Figure((1, 1)))
 
 
 @pytest.mark.usefixtures("blank")
@@ -132,16 +132,16 @@ def test_other_warnings_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         warnings.warn("something else", stacklevel=1)
         return Figure((1, 1))
 
-    monkeypatch.setattr(pictures, "curves", warn)
+    monkeypatch.setattr(plots, "curves", warn)
     with pytest.warns(UserWarning, match="something else"):
-        write_pictures(tmp_path, **a_run(["no", "yes"], (3, 3, 1)))
+        write_plots(tmp_path, **a_run(["no", "yes"], (3, 3, 1)))
 
 
 @pytest.mark.usefixtures("blank")
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainerError, match=r"curves\.png: expected a place to write to"):
-        write_pictures(tmp_path / "file", **a_run(["no", "yes"], (3, 3, 1)))
+        write_plots(tmp_path / "file", **a_run(["no", "yes"], (3, 3, 1)))
 
 
 @pytest.mark.parametrize(

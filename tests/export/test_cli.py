@@ -66,7 +66,7 @@ def test_json_is_the_reports_and_nothing_else(runs: Kit) -> None:
     [
         (["absent"], 1, "kit: absent: expected a checkpoint, found no such file: make one with `kit train`"),
         (["folder"], 1, "kit: folder/model.safetensors: expected a checkpoint, found no such file"),
-        (["file"], 1, "kit: file: expected a checkpoint (model.safetensors), found a file that is none"),
+        (["file"], 1, "kit: file: expected a checkpoint (model.safetensors), found a file that is not a valid one"),
         (["--tolerance", "1e-15"], 1, "kit: expected probabilities within 1e-15 of the trained model's"),
         (["--output", "file/below.onnx"], 1, "kit: file/below.onnx: expected a place to write to"),
         (["--format", "tflite"], 2, "Invalid value for '--format'"),

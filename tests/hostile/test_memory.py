@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from runtime.artefact import SEAL_START, UNSEALED, seal
+from runtime.seal import EMPTY_SEAL, seal
 from tests.interpreter import run_python
 from tests.trainer.data.test_load import write_idx
 
@@ -122,7 +122,7 @@ def declared(model: Path, dims: list[int], *, content: bytes) -> bytes:
     weights = next(tensor for tensor in proto.graph.initializer if tensor.name == "weights")
     weights.CopyFrom(TensorProto(name="weights", data_type=TensorProto.FLOAT, dims=dims, raw_data=content))
     props = {prop.key: prop.value for prop in proto.metadata_props}
-    helper.set_model_props(proto, props | {"kit.seal": (SEAL_START + UNSEALED).decode()})
+    helper.set_model_props(proto, props | {"kit.seal": EMPTY_SEAL.decode()})
     return seal(proto.SerializeToString())
 
 
@@ -150,7 +150,7 @@ def checkpoint_of(path: Path, count: int, *, there: bool) -> None:
 
 @pytest.mark.parametrize(
     ("there", "message"),
-    [(False, r"expected a checkpoint \(model.safetensors\), found a file that is none"), (True, "at most 8 GB, found")],
+    [(False, r"expected a checkpoint \(model.safetensors\), found a file that is not a valid one"), (True, "at most 8 GB, found")],
 )
 def test_a_checkpoint_that_declares_10_gb(there: bool, message: str, tmp_path: Path) -> None:
     checkpoint_of(tmp_path / "large.safetensors", TEN_GB, there=there)

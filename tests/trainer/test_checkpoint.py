@@ -80,7 +80,7 @@ class Malicious:
 def test_a_file_that_is_no_checkpoint(tmp_path: Path, data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c").write_bytes(data)
     with pytest.raises(
-        CheckpointError, match=r"c: expected a checkpoint \(model.safetensors\), found a file that is none"
+        CheckpointError, match=r"c: expected a checkpoint \(model.safetensors\), found a file that is not a valid one"
     ):
         load_checkpoint(tmp_path / "c")
     assert capsys.readouterr().out == ""
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path: Path, data: bytes, capsys: pytes
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="found no such file: make one with `kit train`"):
         load_checkpoint(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match="found a file that is none"):
+    with pytest.raises(CheckpointError, match="found a file that is not a valid one"):
         load_checkpoint(tmp_path)
 
 
@@ -97,7 +97,7 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
 def test_a_truncated_file(path: Path, share: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(CheckpointError, match="found a file that is none"):
+    with pytest.raises(CheckpointError, match="found a file that is not a valid one"):
         load_checkpoint(path)
 
 

@@ -99,7 +99,7 @@ def test_lbfgs(run_kit: Kit) -> None:
 def test_lbfgs_says_that_it_needs_more_iterations(run_kit: Kit) -> None:
     result = run_kit("train", *SHORT, "--solver", "lbfgs", "--epochs", "5", "--json")
     assert (
-        "expected the optimum within 5 epochs, found it not reached: raise --epochs, or --weight-decay" in result.stderr
+        "L-BFGS did not converge in 5 iterations: raise --epochs, or --weight-decay" in result.stderr
     )
     assert json.loads(result.stdout)["converged"] is False
 
@@ -217,7 +217,7 @@ def test_ctrl_c_saves_and_resume_goes_on(tmp_path: Path, undisturbed: bytes) -> 
     assert (process.returncode, out) == (130, "")
     last = error.splitlines()[-1]
     assert last.startswith("kit: interrupted in epoch ")
-    assert last.endswith("saved runs/digits/model.safetensors: the same command with --resume goes on from there")
+    assert last.endswith("saved runs/digits/model.safetensors: resume with the same command and --resume")
     assert load_checkpoint(checkpoint).progress is not None
 
     again = start(tmp_path, *LONG, "--resume")

@@ -71,7 +71,7 @@ def test_plots_only_when_there_are_some() -> None:
 
 @pytest.mark.parametrize("plots", [True, False])
 def test_its_shape(plots: bool) -> None:
-    card = model_card(REPORT, plots=pictures)
+    card = model_card(REPORT, plots=plots)
     assert "\n\n\n" not in card
     assert card.endswith("|\n")
     assert all(line == line.rstrip() for line in card.splitlines())

@@ -22,23 +22,15 @@ if TYPE_CHECKING:
     from .fitting import Fit, fit
     from .softmax_regression import Model, evaluate
 
-_HOMES = {
-    "Checkpoint": "checkpoint",
-    "CheckpointError": "errors",
-    "ConfigError": "errors",
-    "DataError": "errors",
-    "Dataset": "data.dataset",
-    "Fit": "fitting",
-    "FitConfig": "config",
-    "Model": "softmax_regression",
-    "Split": "data.dataset",
-    "TrainerError": "errors",
-    "evaluate": "softmax_regression",
-    "fit": "fitting",
-    "load_checkpoint": "checkpoint",
-    "load_data": "data.dataset",
-    "save_checkpoint": "checkpoint",
+_MODULES = {
+    "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+    "config": ("FitConfig",),
+    "data.dataset": ("Dataset", "Split", "load_data"),
+    "errors": ("CheckpointError", "ConfigError", "DataError", "TrainerError"),
+    "fitting": ("Fit", "fit"),
+    "softmax_regression": ("Model", "evaluate"),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Checkpoint",

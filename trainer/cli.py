@@ -32,35 +32,19 @@ PREFIXES = ("", "K", "M", "G", "T")
 
 
 @click.command()
-@click.option(
-    "--data",
-    default="fashion-mnist",
-    show_default=True,
-    metavar="NAME|DIR|PARQUET",
-    help="Data set: fashion-mnist, mnist, kmnist, cifar10, or digits (needs no files); a folder of images, "
-    "DIR/<class>/*, or DIR/train/<class>/* with DIR/test/<class>/*; or Parquet with encoded images and labels: a file, "
-    "a folder of files, or a URL.",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    envvar="KIT_DATA_DIR",
-    show_envvar=True,
-    help="Folder of torchvision's data sets; missing ones are downloaded to it.  [default: data]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Output folder of the run.  [default: runs/<data name>]",
-)
-@click.option(
-    "--image-size",
-    type=click.IntRange(1, 4096),
-    help="Height and width of the model's images, in pixels.  [default: the data set's, or 32]",
-)
-@click.option(
-    "--color", type=click.Choice(["L", "RGB"]), help="Color mode: greyscale or RGB.  [default: the data set's, or RGB]"
-)
+@click.option("--data", default="fashion-mnist", show_default=True, metavar="NAME|DIR|PARQUET",
+              help="Data set: fashion-mnist, mnist, kmnist, cifar10, or digits (needs no files); a folder of images, "
+              "DIR/<class>/*, or DIR/train/<class>/* with DIR/test/<class>/*; or Parquet with encoded images and "
+              "labels: a file, a folder of files, or a URL.")  # fmt: skip
+@click.option("--data-dir", type=click.Path(path_type=Path), envvar="KIT_DATA_DIR", show_envvar=True,
+              help="Folder of torchvision's data sets; missing ones are downloaded to it.  "
+              "[default: data]")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Output folder of the run.  [default: runs/<data name>]")  # fmt: skip
+@click.option("--image-size", type=click.IntRange(1, 4096),
+              help="Height and width of the model's images, in pixels.  [default: the data set's, or 32]")  # fmt: skip
+@click.option("--color", type=click.Choice(["L", "RGB"]),
+              help="Color mode: greyscale or RGB.  [default: the data set's, or RGB]")  # fmt: skip
 @click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
               help="sgd: minibatch gradient descent; lbfgs: converges to the optimum.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1),

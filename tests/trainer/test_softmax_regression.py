@@ -109,8 +109,8 @@ def test_sgd_steps_as_torchs_optimiser(momentum: float) -> None:
         for parameter, gradient in zip(theirs, gradients, strict=True):
             parameter.grad = gradient.clone()
         optimiser.step()
-        for parameter, gradient, velocity, decay in zip(ours, gradients, velocities, (0.01, 0.0), strict=True):
-            sgd(parameter, gradient, velocity, lr=0.1, momentum=momentum, weight_decay=decay)
+        for mine, gradient, velocity, decay in zip(ours, gradients, velocities, (0.01, 0.0), strict=True):
+            sgd(mine, gradient, velocity, lr=0.1, momentum=momentum, weight_decay=decay)
     for mine, other in zip(ours, theirs, strict=True):
         close(mine, other.data)
 

@@ -62,7 +62,7 @@ def test_a_fit_takes_the_steps_of_the_chapter(digits: Dataset, class_weights: st
 
     found = fit(digits, config)
 
-    for epoch, row in zip(expected, found.history, strict=True):
-        assert (row.train_loss, row.train_accuracy) == pytest.approx(epoch, rel=1e-5)
+    for means, row in zip(expected, found.history, strict=True):
+        assert (row.train_loss, row.train_accuracy) == pytest.approx(means, rel=1e-5)
     torch.testing.assert_close(found.model.weights, model.weights, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found.model.bias, model.bias, rtol=1e-4, atol=1e-6)

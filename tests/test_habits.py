@@ -92,9 +92,9 @@ def test_the_worked_example_is_right() -> None:
     name = re.findall(r"^def (\w+)", function, re.MULTILINE)[0]
     assert name not in (ROOT / "trainer" / "softmax_regression.py").read_text()
     generator = torch.Generator().manual_seed(0)
-    logits, labels = torch.randn(64, 7, generator=generator), torch.randint(0, 7, (64,), generator=generator)
-    namespace[re.findall(r"^def (test_\w+)", test, re.MULTILINE)[0]](logits, labels)
-    assert 0 < float(namespace[name](logits, labels, 3)) < 1
+    logits, targets = torch.randn(7, 64, generator=generator), torch.randint(0, 7, (64,), generator=generator)
+    namespace[re.findall(r"^def (test_\w+)", test, re.MULTILINE)[0]](logits, targets)
+    assert 0 < float(namespace[name](logits, targets, 3)) < 1
 
 
 def test_a_release_is_built_and_checked() -> None:

@@ -1,9 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 DEVICE := .venv-device
-PACKAGES := $(wildcard export/*.py export/*/*.py runtime/*.py trainer/*.py)
+PACKAGES := $(foreach package,export runtime trainer,$(wildcard $(package)/*.py $(package)/*/*.py))
 
-.PHONY: help demo test test-all test-hostile check docs
+.PHONY: help demo test test-fast test-all test-hostile check docs
 .PHONY: coverage mutation dist bench bench-quick
 
 help:  ## list the targets
@@ -17,19 +17,24 @@ demo: $(VENV)/installed $(DEVICE)/installed  ## train, export, then classify whe
 	@$(MAKE) --silent $(DEVICE)/with-image
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.png
 
+# A thread a worker: more would wait for one another.
 test: $(VENV)/installed  ## run the everyday suite
-	$(VENV)/bin/python -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2
 
-test-all: $(VENV)/installed  ## run the whole suite, with what takes longer
+test-fast: $(VENV)/installed  ## run the tests that start no processes, in under a minute
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m "not slow and not spawns" --numprocesses 2
+
+test-all: $(VENV)/installed  ## run the whole suite, with the slow tests
 	$(VENV)/bin/python -m pytest -m ""
 
-test-hostile: $(VENV)/installed  ## run what SECURITY.md promises: damaged, random and malicious input, 140,000 cases
+test-hostile: $(VENV)/installed  ## test what SECURITY.md promises: damaged, random and malicious input, 140,000 cases
 	$(VENV)/bin/python -m pytest tests/hostile -m "" --numprocesses 2
 
-check: $(VENV)/installed  ## lint, and check the types
+check: $(VENV)/installed  ## lint, check the types, and print how much code there is
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m benchmarks.tools.size
 
 docs: $(VENV)/installed  ## build the documentation into docs/_build/html
 	$(VENV)/bin/kit train --data digits --batch-size 32 --out docs/_build/digits
@@ -38,16 +43,16 @@ docs: $(VENV)/installed  ## build the documentation into docs/_build/html
 bench: $(VENV)/installed  ## measure against peers, into docs/benchmarks.md; 20 minutes; KIT_DATA_DIR says where Fashion-MNIST lies
 	$(VENV)/bin/python -m benchmarks.report --write docs/benchmarks.md
 
-bench-quick: $(VENV)/installed  ## the same roughly, in a minute; on scikit-learn's digits where there is no Fashion-MNIST
+bench-quick: $(VENV)/installed  ## the same in a minute, with fewer images and rounds; on digits where there is no Fashion-MNIST
 	$(VENV)/bin/python -m benchmarks.report --quick
 
-coverage: $(VENV)/installed  ## run the everyday suite and list what it does not reach; below 95 % is an error
+coverage: $(VENV)/installed  ## run the everyday suite and list the lines that it does not reach; below 95 % is an error
 	$(VENV)/bin/python -m coverage erase
 	$(VENV)/bin/python -m coverage run -m pytest --numprocesses 2
 	$(VENV)/bin/python -m coverage combine --quiet
 	$(VENV)/bin/python -m coverage report
 
-mutation: $(VENV)/installed  ## change the maths, the parity gate and the artefact's parser; list what no test notices
+mutation: $(VENV)/installed  ## change the maths, the parity gate and the artefact's parser; list the changes that no test notices
 	rm -rf mutants
 	$(VENV)/bin/mutmut run
 	$(VENV)/bin/python -m tests.mutation

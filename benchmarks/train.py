@@ -11,32 +11,43 @@ from typing import Any, TypeVar
 
 import click
 
-from .measure import fashion, fashion_dir, show
+from .tools.measure import fashion, fashion_dir, show
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group()
 def main() -> None:
-    """Time training, count its memory and weigh its answers, next to peers."""
+    """Compare training with peers: time, memory, accuracy."""
 
 
 def rounds_option(default: int) -> Callable[[Command], Command]:
-    """Make the option that says how often each contender runs."""
-    return click.option("--rounds", type=click.IntRange(1), default=default, show_default=True)
+    """Make the option --rounds."""
+    return click.option("--rounds", type=click.IntRange(1), default=default, show_default=True,
+                        help="How often each contender runs.")  # fmt: skip
 
 
 @main.command()
 @fashion
 @rounds_option(61)
 @click.option("--textbook-rounds", type=click.IntRange(1), default=3, show_default=True)
-def core(data_dir: Path | None, rounds: int, textbook_rounds: int) -> None:
-    """Time an epoch, without what is around it."""
+@click.option("--against", type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+              help="Another checkout of this repository: compare an epoch of its code instead.")  # fmt: skip
+def core(data_dir: Path | None, rounds: int, textbook_rounds: int, against: Path | None) -> None:
+    """Time an epoch alone: against a bare sweep and the textbook, or against another checkout."""
     folder = fashion_dir(data_dir)
+    if against:
+        from .studies.against import compare as compare_checkouts
+
+        show(
+            f"An epoch over 60,000 × 784, next to {against}",
+            compare_checkouts(against, "fashion-mnist", folder, rounds=rounds),
+        )
+        return
     from trainer import load_data
 
-    from . import textbook
-    from .core import compare
+    from .peers import textbook
+    from .studies.core import compare
 
     data, peer = load_data("fashion-mnist", data_dir=folder), textbook.images(folder, train=True)
     show(
@@ -49,9 +60,9 @@ def core(data_dir: Path | None, rounds: int, textbook_rounds: int) -> None:
 @fashion
 @rounds_option(3)
 def whole(data_dir: Path | None, rounds: int) -> None:
-    """Time the command from start to exit, and say where the time goes."""
+    """Time the command from start to exit, and its parts."""
     folder = fashion_dir(data_dir)
-    from .whole import compare
+    from .studies.whole import compare
 
     show("The whole command on Fashion-MNIST", compare(folder, rounds=rounds))
 
@@ -65,7 +76,7 @@ def accuracy(data_dir: Path | None, seeds: int, scikit_learn: bool) -> None:
     folder = fashion_dir(data_dir)
     from trainer import load_data
 
-    from .quality import accuracies, fashion_peers
+    from .studies.quality import accuracies, fashion_peers
 
     data = load_data("fashion-mnist", data_dir=folder)
     peers = fashion_peers(data, folder, scikit_learn=scikit_learn)
@@ -77,7 +88,7 @@ def accuracy(data_dir: Path | None, seeds: int, scikit_learn: bool) -> None:
 def optimum(data_dir: Path | None) -> None:
     """Compare the objective that L-BFGS reaches with scikit-learn's."""
     folder = fashion_dir(data_dir)
-    from .quality import fashion_and_digits, optima
+    from .studies.quality import fashion_and_digits, optima
 
     show("The optimum", optima(fashion_and_digits(folder)))
 
@@ -89,7 +100,7 @@ def optimum(data_dir: Path | None) -> None:
 @rounds_option(3)
 def growth(sizes: tuple[int, ...], mapped_size: int, rounds: int) -> None:
     """Measure how time and memory grow with the number of images. Linux only."""
-    from .growth import compare
+    from .studies.growth import compare
 
     show("Growth", compare(sizes, rounds=rounds, mapped_size=mapped_size))
 

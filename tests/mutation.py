@@ -1,6 +1,6 @@
-"""What came of `mutmut run`: a score for each module, and the changes that no test noticed, as docs/mutation.md has it.
+"""Results of `mutmut run`: the mutants that no test detects, and the table of docs/mutation.md.
 
-`python -m tests.mutation`, where the folder `mutants/` is.
+`python -m tests.mutation`, in the folder that holds `mutants/`.
 """
 
 import json
@@ -16,11 +16,11 @@ STATUSES = {
     5: "not reached",
     33: "not reached",
 }  # by pytest's, mutmut's status
-COLUMNS = ("killed", "stopped", "survived", "not reached")  # stopped: killed by a signal, or at its limit of time
+COLUMNS = ("killed", "stopped", "survived", "not reached")  # stopped: by a signal or the timeout
 
 
 def results(folder: Path) -> dict[str, dict[str, str]]:
-    """Status of every mutant by its name, by module."""
+    """Read the status of every mutant: by module, then by the mutant's name."""
     found = {}
     for path in sorted(folder.rglob("*.meta")):
         codes: dict[str, int | None] = json.loads(path.read_text())["exit_code_by_key"]
@@ -32,7 +32,7 @@ def results(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def table(found: dict[str, dict[str, str]]) -> str:
-    """The score of each module and of all, in Markdown: what is not noticed or not reached counts against it."""
+    """Lay out the score of each module and of all, in Markdown: the share of mutants killed or stopped."""
     lines = [f"| module | mutants | {' | '.join(COLUMNS)} | score |", "| --- " * (len(COLUMNS) + 3) + "|"]
     everything = {name: status for statuses in found.values() for name, status in statuses.items()}
     for module, statuses in [*found.items(), ("all", everything)]:
@@ -44,7 +44,7 @@ def table(found: dict[str, dict[str, str]]) -> str:
 
 
 def main() -> None:
-    """Print what was not noticed, and the table."""
+    """Print the mutants that were not killed, and the table."""
     from mutmut.mutation.diff_apply import get_diff_for_mutant
 
     found = results(MUTANTS)

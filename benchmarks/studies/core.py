@@ -8,20 +8,21 @@ from torch import Tensor
 
 from trainer import Dataset, FitConfig
 from trainer.distributed import ALONE
-from trainer.fitting import start
+from trainer.fitting import initial_model
 from trainer.softmax_regression import Model
-from trainer.solvers.sgd import SOLVERS, Task
+from trainer.solvers.sgd import Sgd
+from trainer.solvers.task import Task
 
-from . import textbook
-from .measure import check, comparison, interleaved
+from ..peers import textbook
+from ..tools.measure import check, comparison, interleaved
 from .quality import recounted
 
 CPU = torch.device("cpu")
 OURS = "ours: an epoch of SGD, shuffled"
-SWEEP = "a sweep: X·W, softmax, Xᵀ·(p − y), in float32"
-SAME_LAYOUT = "the same sweep, with W laid out as ours"
+SWEEP = "a sweep: X·W, softmax, Xᵀ·(Ŷ − Y), in float32"
+SAME_LAYOUT = "the same sweep, classes first as in ours"
 TEXTBOOK = "the textbook's epoch"
-PAUSE = 0.05  # seconds; OpenMP's threads hold their cores for more than 10 ms after a sweep, waiting for the next
+PAUSE = 0.05  # seconds; after a sweep OpenMP's threads busy-wait for more than 10 ms
 LIMITS = {SWEEP: 1.5, TEXTBOOK: 1 / 30}
 
 
@@ -38,7 +39,7 @@ def compare(
         OURS,
         LIMITS,
     )
-    network = textbook.network(ours.model.weights.shape[0], len(data.labels))
+    network = textbook.network(ours.model.weights.shape[1], len(data.labels))
     optimiser = torch.optim.SGD(network.parameters(), lr=textbook.LR)
     loader: Any = textbook.batches(peer, shuffle=True)
     contenders: dict[str, Callable[[], object]] = {
@@ -56,13 +57,13 @@ def compare(
 
 
 class Ours:
-    """The solver, made as a fit makes it; each call is the next epoch."""
+    """SGD, made as `fit` makes it; each call is the next epoch."""
 
     def __init__(self, data: Dataset, *, epochs: int) -> None:
         config = FitConfig(epochs=epochs, device="cpu")
-        self.model: Model = start(data.train, len(data.labels), config.seed)
+        self.model: Model = initial_model(data.train, len(data.labels), config.seed)
         self._epoch = 0
-        self._solver = SOLVERS[config.solver](
+        self._solver = Sgd(
             Task(
                 model=self.model,
                 train=data.train,
@@ -77,36 +78,36 @@ class Ours:
         )
 
     def __call__(self) -> None:
-        """Do the next epoch."""
+        """Run the next epoch."""
         self._epoch += 1
         self._solver.epoch(self._epoch)
 
 
 class Sweep:
-    """Forward and backward once over all images, normalised beforehand: the least that an epoch has to compute."""
+    """A forward and backward pass over all images, standardised beforehand: the least that an epoch has to compute."""
 
     def __init__(self, data: Dataset, model: Model) -> None:
         self._targets = data.train.targets
         self._features = model.features(data.train.images)  # [N, D]
         self._onehot = torch.nn.functional.one_hot(data.train.targets, len(data.labels)).float()  # [N, K]
-        self._weights = model.weights.clone(memory_format=torch.contiguous_format)  # [D, K], a pixel's side by side
-        self._transposed = self._weights.T.contiguous()  # [K, D], a class's side by side
+        self._weights = model.weights.clone()  # [K, D]
+        self._transposed = self._weights.T.contiguous()  # [D, K]
 
     def as_written(self) -> Tensor:
         """Return the summed gradient, [D, K]."""
-        probabilities = torch.softmax(self._features @ self._weights, 1)
+        probabilities = torch.softmax(self._features @ self._transposed, 1)
         return self._features.T @ (probabilities - self._onehot)
 
     def laid_out_as_ours(self) -> Tensor:
         """Return the same, as its transpose [K, D]."""
-        probabilities = torch.softmax(self._transposed @ self._features.T, 0)
+        probabilities = torch.softmax(self._weights @ self._features.T, 0)
         return (probabilities - self._onehot.T) @ self._features
 
     def check(self) -> None:
         """Compare both gradients with autograd's."""
         weights = self._weights.clone().requires_grad_()
-        loss = torch.nn.functional.cross_entropy(self._features @ weights, self._targets)
+        loss = torch.nn.functional.cross_entropy(self._features @ weights.T, self._targets)
         (expected,) = torch.autograd.grad(loss, weights)
-        for gradient in (self.as_written(), self.laid_out_as_ours().T):
+        for gradient in (self.as_written().T, self.laid_out_as_ours()):
             off = float((gradient / len(self._targets) - expected).abs().max())
             check(off < 1e-4, "autograd's gradient within 1e-4", off)

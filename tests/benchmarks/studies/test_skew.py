@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import skew
+from benchmarks.studies import skew
+from tests.benchmarks.reading import cells
 from trainer import Dataset
-
-
-def cells(table: str) -> list[list[str]]:
-    """Return a Markdown table's rows, without its head."""
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,22 @@ from pathlib import Path
 
 import click
 
-from . import damage, report_classify, report_export, report_train
-from .bars import draw
-from .measure import FASHION_FILE, Disturbance, Figures, Found, compared, fashion, fashion_dir, machine, put, ratios
-from .subject import prepare
+from ..studies import damage
+from ..tools.bars import draw
+from ..tools.measure import (
+    FASHION_FILE,
+    Disturbance,
+    Figures,
+    Found,
+    compared,
+    fashion,
+    fashion_dir,
+    machine,
+    put,
+    ratios,
+)
+from ..tools.subject import prepare
+from . import classify, export, train
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "onnxruntime", "onnx", "skl2onnx")
 MOST_PICTURE = 100_000
@@ -31,7 +43,7 @@ Part = tuple[str, dict[str, dict[str, float]], str]
 @fashion
 @click.option("--quick", is_flag=True, help="One round on 10,000 images, or on digits where there is no Fashion-MNIST.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--iterations", type=click.IntRange(1), default=report_train.SAGA_ITERATIONS, show_default=True,
+@click.option("--iterations", type=click.IntRange(1), default=train.SAGA_ITERATIONS, show_default=True,
               help="That saga may take at most.")  # fmt: skip
 @click.option("--write", "page", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="A page to put the tables into, with pictures beside it.")  # fmt: skip
@@ -62,13 +74,13 @@ def main(data_dir: Path | None, quick: bool, rounds: int, iterations: int, page:
 
 def measure(folder: Path, *, quick: bool, rounds: int, turns: int, iterations: int) -> Iterator[Part]:
     """Yield, question by question, its name, the ratios, and the tables. turns: rounds of classifying."""
-    trained = report_train.measure(folder, rounds=rounds, iterations=min(iterations, 10) if quick else iterations)
-    yield part("train", trained, report_train.RATIOS, report_train.FIGURES)
-    exported = report_export.measure(folder, rounds=rounds)
+    trained = train.measure(folder, rounds=rounds, iterations=min(iterations, 10) if quick else iterations)
+    yield part("train", trained, train.RATIOS, train.FIGURES)
+    exported = export.measure(folder, rounds=rounds)
     caught = damage.layout(damage.measure(folder, exported))
-    yield part("export", exported, report_export.RATIOS, report_export.FIGURES, caught)
-    classified = report_classify.measure(folder, rounds=turns, seconds=0.2 if quick else 0.3)
-    yield part("classify", classified, report_classify.RATIOS, report_classify.FIGURES)
+    yield part("export", exported, export.RATIOS, export.FIGURES, caught)
+    classified = classify.measure(folder, rounds=turns, seconds=0.2 if quick else 0.3)
+    yield part("classify", classified, classify.RATIOS, classify.FIGURES)
 
 
 def part(

@@ -1,6 +1,6 @@
 """The peer: softmax regression as textbooks write it, with a DataLoader, autograd and torch's own optimiser.
 
-    python -m benchmarks.textbook DATA_DIR [EPOCHS]
+    python -m benchmarks.peers.textbook DATA_DIR [EPOCHS]
 
 Zhang et al., Dive into Deep Learning, chapter 4: batches of 256, step size 0.1, 10 epochs, pixels in 0-1.
 """

@@ -1,9 +1,9 @@
 """What one might deploy to classify an image, each opened as its users open it.
 
-    python -m benchmarks.openers NAME FOLDER [SECONDS]
+    python -m benchmarks.peers.openers NAME FOLDER [SECONDS]
 
 is the least script with one answer: it prints as JSON the index of the answer, when it was there (seconds since 1970)
-and the peak of the process's memory until then, in bytes. With SECONDS it goes on to `report_classify.timed`. Nothing
+and the peak of the process's memory until then, in bytes. With SECONDS it goes on to `tools.latency.timed`. Nothing
 is imported before the opener does it, since the imports are a part of what is timed. FOLDER is what `subject.prepare`
 and the exporters left.
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .memory import memory
+from ..tools.memory import memory
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -130,7 +130,7 @@ def main(name: str, folder: str, seconds: str = "") -> None:
     import json
 
     if seconds:
-        from .report_classify import timed
+        from ..tools.latency import timed
 
         found |= timed(name, one, many, folder, float(seconds))
     print(json.dumps(found))

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from runtime import KitError
 
-from .measure import Found, check, table
-from .report_export import OURS, PLACES, TORCH_EXAMPLES, answer, through_skl2onnx, through_torch
-from .subject import arrays, logistic
+from ..peers.exporters import OURS, PLACES, TORCH_EXAMPLES, answer, through_skl2onnx, through_torch
+from ..tools.measure import Found, check, table
+from ..tools.subject import arrays, logistic
 
 FLIPS, CUTS = 100, 20
 NOTICED = 1e-3
@@ -68,7 +68,7 @@ WRITTEN: tuple[Written, ...] = (
 
 
 def measure(folder: Path, exported: Found) -> dict[str, dict[str, tuple[int, int]]]:
-    """By damage and contender: how many were caught, out of how many. exported: what `report_export.measure` found."""
+    """By damage and contender: how many were caught, out of how many. exported: what `report.export.measure` found."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     weights, bias = (np.load(folder / "weights.npz")[name] for name in ("weights", "bias"))
     for name, place in PLACES.items():
@@ -212,7 +212,7 @@ def peer_export(folder: Path, place: str, weights: Floats, bias: Floats, path: P
     else:
         import torch
 
-        from .openers import network
+        from ..peers.openers import network
 
         model = network(str(folder))
         state = {"1.weight": weights.T, "1.bias": bias}

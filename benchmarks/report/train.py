@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from .measure import Figures, Found, check, fresh, medians
-from .memory import memory
+from ..tools.measure import Figures, Found, check, fresh, medians
+from ..tools.memory import memory
 
 OURS = "ours, minibatch SGD"
 SLOW = 60.0
@@ -60,7 +60,7 @@ def run(train: Callable[..., Figures], folder: Path, settings: dict[str, Any]) -
     """Train in a fresh process, and count from its answers for the test images how many are right."""
     import numpy as np
 
-    from .subject import arrays
+    from ..tools.subject import arrays
 
     started = time.perf_counter()
     figures = fresh(train, folder=str(folder), **settings)
@@ -75,7 +75,7 @@ def ours(folder: str) -> Figures:
     """Train with this kit's defaults."""
     from trainer import fit
 
-    from .subject import arrays, dataset
+    from ..tools.subject import arrays, dataset
 
     data = dataset(folder)
     started = time.perf_counter()
@@ -91,8 +91,8 @@ def textbook(folder: str) -> Figures:
     """Train as textbooks do, which decodes the images anew in each epoch and tests after each."""
     import torch
 
-    from . import textbook as book
-    from .subject import SPLITS, arrays
+    from ..peers import textbook as book
+    from ..tools.subject import SPLITS, arrays
 
     train, test = (
         book.Pictures(images[..., 0], targets) for images, targets in (arrays(folder, half) for half in SPLITS)
@@ -124,7 +124,7 @@ def scikit_learn(model: Any, folder: str) -> Figures:
     import numpy as np
     from sklearn.exceptions import ConvergenceWarning
 
-    from .subject import rows
+    from ..tools.subject import rows
 
     features, targets = rows(folder, "train")
     started = time.perf_counter()

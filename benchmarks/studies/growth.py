@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from trainer import Dataset, Fit, FitConfig, Split, fit
 
-from .measure import aimed, check, fresh, table
-from .memory import memory
+from ..tools.measure import aimed, check, fresh, table
+from ..tools.memory import memory
 
 GB = 10**9
 SIDE, CLASSES = 28, 10

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FASHION_FILE = Path("FashionMNIST", "raw", "train-images-idx3-ubyte")
 PROC_STAT = Path("/proc/stat")
 PACKAGES = ("torch", "numpy", "scikit-learn")

@@ -15,10 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from trainer import Dataset, FitConfig, Model, Split, fit, load_data
-from trainer.fitting import pixel_statistics
+from trainer.provenance import pixel_statistics
 
-from . import textbook
-from .measure import aimed, check, table
+from ..peers import textbook
+from ..tools.measure import aimed, check, table
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,10 @@ SCIKIT_LEARN = {"lbfgs": 100, "saga": 10}  # the first is its default
 def accuracies(
     data: Dataset, peers: dict[str, Callable[[], float]], *, seeds: int, config: FitConfig | None = None
 ) -> Iterator[str]:
-    """Yield a table. peers: by name, functions that train and return their test accuracy."""
+    """Yield a table of test accuracies.
+
+    peers: by name, functions that train and return their test accuracy.
+    """
     rows, shares = [], []
     for seed in range(seeds):
         started = time.perf_counter()
@@ -75,13 +78,18 @@ def recounted(model: Model, split: Split) -> float:
     """Accuracy, counted anew with numpy in double precision."""
     pixels = split.images.numpy().astype(np.float64)  # [N, H, W, C]
     features = ((pixels - model.mean.numpy()) / model.std.numpy()).reshape(len(split), -1)
-    logits = features @ model.weights.numpy().astype(np.float64) + model.bias.numpy()
+    logits = features @ model.weights.T.numpy().astype(np.float64) + model.bias.numpy()  # [N, K]
     return float((logits.argmax(axis=1) == split.targets.numpy()).mean())
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """What a solver came to. iterations: passes of ours, iterations of scikit-learn."""
+    """What a solver found.
+
+    weights: [D, K].
+    bias: [K].
+    iterations: epochs of ours, iterations of scikit-learn.
+    """
 
     weights: Floats
     bias: Floats
@@ -107,7 +115,7 @@ def optima(problems: dict[str, Dataset], decays: tuple[float, ...] = DECAYS) -> 
 
 
 def fashion_and_digits(data_dir: Path) -> dict[str, Dataset]:
-    """Load digits whole, and the first Fashion-MNIST images."""
+    """Load all digits, and the first Fashion-MNIST images."""
     fashion = load_data("fashion-mnist", data_dir=data_dir)
     few = Split(fashion.train.images[:FEW_IMAGES], fashion.train.targets[:FEW_IMAGES])
     first = Dataset(name=fashion.name, labels=fashion.labels, train=few, test=fashion.test)
@@ -120,7 +128,7 @@ def our_optimum(data: Dataset, decay: float) -> Optimum:
     fitted = fit(data, FitConfig(solver="lbfgs", weight_decay=decay, device="cpu"))
     seconds = time.perf_counter() - started
     weights, bias = (tensor.double().numpy() for tensor in (fitted.model.weights, fitted.model.bias))
-    return Optimum(weights, bias, len(fitted.history), seconds)
+    return Optimum(weights.T, bias, len(fitted.history), seconds)
 
 
 def scikit_learn_optimum(features: Floats, targets: NDArray[np.int64], decay: float) -> Optimum:
@@ -139,7 +147,7 @@ def objective(features: Floats, targets: NDArray[np.int64], weights: Floats, bia
 
 
 def normalised(split: Split, train: Split) -> Floats:
-    """Pixels as the trainer's maths sees them: float64 [N, D], by mean and deviation of the training pixels."""
+    """Standardise pixels as the trainer does, by the training pixels' mean and standard deviation: float64 [N, D]."""
     mean, std = (statistic.numpy().astype(np.float64) for statistic in pixel_statistics(train.images))
     pixels = split.images.to(torch.float64).numpy()  # [N, H, W, C]
     pixels -= mean

@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .measure import check, comparison, fresh, interleaved, process, table
+from ..tools.measure import check, comparison, fresh, interleaved, process, table
 
 OURS = "kit train --no-report"
-PICTURES = "kit train, with pictures"
+PLOTS = "kit train, with plots"
 TEXTBOOK = "the textbook's script, 10 epochs"
 
 
@@ -24,12 +24,12 @@ def compare(data_dir: Path, *, rounds: int, data: str = "fashion-mnist", floor: 
         folder = Path(name)
         ours: dict[str, Callable[[], object]] = {
             OURS: lambda: check_report(command(data, data_dir, folder / "plain", "--no-report"), floor),
-            PICTURES: lambda: check_report(command(data, data_dir, folder / "pictures"), floor),
+            PLOTS: lambda: check_report(command(data, data_dir, folder / "plots"), floor),
         }
         interleaved(ours, 1, warm_up=False)  # compiles what is imported, and lets matplotlib look for its fonts
         seconds = interleaved(ours | {TEXTBOOK: lambda: check_textbook(data_dir)}, rounds, warm_up=False)
     yield comparison({name: seconds[name] for name in (OURS, TEXTBOOK)}, OURS, {TEXTBOOK: 1 / 5})
-    yield comparison({name: seconds[name] for name in (PICTURES, TEXTBOOK)}, PICTURES, {TEXTBOOK: 1 / 4})
+    yield comparison({name: seconds[name] for name in (PLOTS, TEXTBOOK)}, PLOTS, {TEXTBOOK: 1 / 4})
     yield where(data, data_dir, rounds)
 
 
@@ -47,7 +47,7 @@ def check_report(run: Path, floor: float) -> None:
 
 def check_textbook(data_dir: Path) -> None:
     """Run the textbook's script and check its test accuracy."""
-    share = float(process("-m", "benchmarks.textbook", data_dir.resolve()))
+    share = float(process("-m", "benchmarks.peers.textbook", data_dir.resolve()))
     check(share >= 0.8, "a test accuracy of at least 0.8", share)
 
 
@@ -62,7 +62,7 @@ def where(data: str, data_dir: Path, rounds: int) -> str:
     middles = {part: median(run[part] for run in runs) for part in runs[0]}
     total = sum(middles.values())
     rows = [(part, f"{seconds:.3f}", f"{seconds / total:.0%}") for part, seconds in middles.items()]
-    return table(("part of kit train, with pictures", "median, s", "share"), rows)
+    return table(("part of kit train, with plots", "median, s", "share"), rows)
 
 
 def instrumented(data: str, data_dir: str) -> dict[str, float]:
@@ -72,9 +72,6 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
     import torch  # noqa: F401
 
     clock.note("import torch")
-    import sklearn.metrics  # noqa: F401
-
-    clock.note("import scikit-learn")
     import trainer.cli
     from trainer.data.dataset import load_data
     from trainer.fitting import fit
@@ -88,7 +85,7 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
     clock.note("load the data")
     saves: list[float] = []
     with tempfile.TemporaryDirectory() as name:
-        run = Run(Path(name), dataset, pictures=False)
+        run = Run(Path(name), dataset, plots=False)
         clock.note("")
 
         def save(fitted: Any) -> None:
@@ -104,9 +101,9 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
         import trainer.report.plots
 
         clock.note("import matplotlib")
-        Run(Path(name), dataset, pictures=True).save(fitted)
-        clock.note("draw the pictures")
-        parts["draw the pictures"] -= saves[-1]
+        Run(Path(name), dataset, plots=True).save(fitted)
+        clock.note("draw the plots")
+        parts["draw the plots"] -= saves[-1]
     return parts
 
 

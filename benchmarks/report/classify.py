@@ -1,0 +1,65 @@
+"""Classifying with one trained model, by what might be deployed; each contender is a process of its own."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..tools.latency import BATCH
+from ..tools.measure import Figures, Found, check, medians, process
+
+CONTENDERS = {  # by opener: what it is, and what has to be installed for it
+    "ours": ("ours: runtime.load(file).classify", "softmax-kit"),
+    "bare": ("a bare onnxruntime session, our file", "onnxruntime"),
+    "skl2onnx": ("onnxruntime, skl2onnx's file", "onnxruntime"),
+    "eager": ("torch, eager", "torch"),
+    "torchscript": ("torch, TorchScript", "torch"),
+    "scikit_learn": ("scikit-learn", "scikit-learn"),
+}
+MICRO = 1e6
+RATIOS = {
+    "one array, p50": "p50",
+    "one array, p99": "p99",
+    "one PNG file, p50": "png_p50",
+    "one PNG file, p99": "png_p99",
+    f"an image in a batch of {BATCH:,}": "batch",
+    "cold start to one answer": "cold",
+    "peak memory of that": "peak",
+    "installed size": "installed",
+}
+FIGURES: dict[str, Callable[[Figures], object]] = {
+    "array p50, µs": lambda one: f"{one['p50'] * MICRO:.1f}",
+    "array p99, µs": lambda one: f"{one['p99'] * MICRO:.1f}",
+    "PNG p50, µs": lambda one: f"{one['png_p50'] * MICRO:.1f}",
+    "PNG p99, µs": lambda one: f"{one['png_p99'] * MICRO:.1f}",
+    "images/s in batches": lambda one: f"{1 / one['batch']:,.0f}",
+    "cold start, s": lambda one: f"{one['cold']:.3f}",
+    "peak memory, MB": lambda one: f"{one['peak'] / 1e6:,.1f}",
+    "installed, MB": lambda one: f"{one['installed'] / 1e6:,.0f}",
+}
+
+
+def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
+    """Answer with each contender, in turns. seconds: about how long a contender is timed in a round, each way."""
+    from ..tools.installed import size
+
+    runs: dict[str, list[Figures]] = {name: [] for name in CONTENDERS}
+    for _ in range(rounds):
+        for name, of in runs.items():
+            of.append(run(name, folder, seconds))
+    sizes = {package: size([package]) for package in {package for _, package in CONTENDERS.values()}}
+    return {
+        CONTENDERS[name][0]: figures | {"installed": sizes[CONTENDERS[name][1]]}
+        for name, figures in medians(runs).items()
+    }
+
+
+def run(name: str, folder: Path, seconds: float) -> Figures:
+    """Start a process: the seconds until it has answered once, its peak of memory until then, and what is timed."""
+    import numpy as np
+
+    started = time.time()
+    figures: Figures = json.loads(process("-m", "benchmarks.peers.openers", name, folder, str(seconds)))
+    expected = int(np.load(folder / "expected.npy", mmap_mode="r")[0].argmax())
+    check(figures["answer"] == expected, f"{name}: the index {expected}", figures["answer"])
+    return figures | {"cold": figures["answered"] - started}

@@ -2,6 +2,7 @@
 
     KitError
     ├── ArtefactError       the exported file: missing, damaged, foreign, too new
+    ├── DataError           a data set: missing, damaged, or not fit to train on
     ├── InputError          the image: wrong type, shape, or bytes that are no image
     ├── ScoringError        scoring many images: nowhere to write, processes or a cluster that fail
     ├── SelfTestError       the golden examples come out otherwise on this device
@@ -20,6 +21,10 @@ class KitError(Exception):
 
 class ArtefactError(KitError):
     """The file is not an artefact that this runtime can run."""
+
+
+class DataError(KitError):
+    """The data set is missing, damaged, or not fit to train on."""
 
 
 class InputError(KitError):

@@ -30,3 +30,8 @@ def say(text: str) -> None:
 def complain(message: object) -> None:
     """Say on standard error, in one line, what could not be done."""
     print(f"kit: {printable(one_line(message))}", file=sys.stderr)
+
+
+def note(text: object) -> None:
+    """Print a line on standard error."""
+    print(printable(text), file=sys.stderr)

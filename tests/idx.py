@@ -4,8 +4,14 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 TRAIN, TEST = 1200, 300
+
+
+def idx(values: NDArray[np.uint8]) -> bytes:
+    """Write an IDX file of unsigned bytes."""
+    return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
 
 
 def write_fashion(data_dir: Path) -> Path:
@@ -17,8 +23,6 @@ def write_fashion(data_dir: Path) -> Path:
     for half, count in (("train", TRAIN), ("t10k", TEST)):
         targets = np.arange(count) % 10
         images = (patterns[targets] + generator.integers(0, 56, (count, 28, 28))).astype(np.uint8)
-        header = struct.pack(">HBBIII", 0, 8, 3, *images.shape)
-        (raw / f"{half}-images-idx3-ubyte").write_bytes(header + images.tobytes())
-        header = struct.pack(">HBBI", 0, 8, 1, count)
-        (raw / f"{half}-labels-idx1-ubyte").write_bytes(header + targets.astype(np.uint8).tobytes())
+        (raw / f"{half}-images-idx3-ubyte").write_bytes(idx(images))
+        (raw / f"{half}-labels-idx1-ubyte").write_bytes(idx(targets.astype(np.uint8)))
     return data_dir

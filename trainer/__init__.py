@@ -17,7 +17,8 @@ from runtime.errors import needs_extra
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from .config import FitConfig
-    from .data.dataset import Dataset, Split, load_data
+    from .data.dataset import Dataset, Split
+    from .data.load import load_data
     from .errors import CheckpointError, ConfigError, DataError, TrainerError
     from .fitting import Fit, fit
     from .softmax_regression import Model, evaluate
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
     "config": ("FitConfig",),
-    "data.dataset": ("Dataset", "Split", "load_data"),
+    "data.dataset": ("Dataset", "Split"),
+    "data.load": ("load_data",),
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainerError"),
     "fitting": ("Fit", "fit"),
     "softmax_regression": ("Model", "evaluate"),

@@ -94,8 +94,8 @@ def train(
     config = FitConfig(**settings)
     with needs_extra("train", "kit train"):
         from . import distributed
-        from .data.dataset import load_data
         from .data.device import choose_device
+        from .data.load import load_data
         from .report.run import Run
 
     device = choose_device(config.device)

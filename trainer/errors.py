@@ -1,5 +1,6 @@
 """The trainer's errors; like all of the kit's they are a `KitError`."""
 
+from runtime import errors
 from runtime.errors import KitError
 
 
@@ -7,7 +8,7 @@ class TrainerError(KitError):
     """Root of the trainer's errors."""
 
 
-class DataError(TrainerError):
+class DataError(TrainerError, errors.DataError):
     """The data set is missing, damaged, or not fit to train on."""
 
 

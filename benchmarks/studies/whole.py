@@ -73,7 +73,7 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
 
     clock.note("import torch")
     import trainer.cli
-    from trainer.data.dataset import load_data
+    from trainer.data.load import load_data
     from trainer.fitting import fit
     from trainer.report.run import Run
 

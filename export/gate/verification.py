@@ -72,7 +72,7 @@ def load_images(subject: Subject, name: str, data_dir: Path | None) -> LabelledI
     loaded, and MissingExtraError.
     """
     with needs_extra("train", "loading a data set"):
-        from trainer.data.dataset import load_data
+        from trainer.data.load import load_data
     image = subject.image
     if image.height != image.width:
         raise ExportError(

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, KitError, needs_extra
+from ..text import one_line
+from .source import is_parquet, is_url
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,9 +28,12 @@ LAYOUT = "a column of encoded images: binary, or a struct of bytes and path as H
 class Rows(NamedTuple):
     """Some rows of one row group of a Parquet file.
 
-    name: of the file, as it was given. source: its absolute path, or its URL. column: that has the encoded images.
-    group: number of the row group. first: which row of the file the group's first one is. start, stop: within the
-    group.
+    name: the file's name, as it was given.
+    source: its absolute path, or its URL.
+    column: the column of encoded images.
+    group: number of the row group.
+    first: the file's row that is the group's first.
+    start, stop: rows within the group.
     """
 
     name: str
@@ -45,11 +50,6 @@ class Rows(NamedTuple):
         return self.stop - self.start
 
 
-def is_url(name: str) -> bool:
-    """Whether fsspec is to open it."""
-    return "://" in name
-
-
 def find_urls(url: str) -> list[str]:
     """List the Parquet files that a URL stands for: itself, those that its * match, or those below it, sorted.
 
@@ -64,11 +64,6 @@ def find_urls(url: str) -> list[str]:
     if not files:
         raise InputError(f"{url}: expected a .parquet file or a folder that holds some, found none: name another")
     return files
-
-
-def is_parquet(name: str) -> bool:
-    """Whether a file's name says that it is Parquet."""
-    return name.lower().endswith(".parquet")
 
 
 def find_rows(name: str, source: str, *, column: str | None, size: int) -> list[Rows]:
@@ -207,6 +202,5 @@ def _readable(name: str) -> Iterator[None]:
         raise
     except Exception as error:  # pyarrow and every file system raise their own, which share no base class
         cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ else error
-        strerror = cause.strerror if isinstance(cause, OSError) else None
-        reason = " ".join((strerror or str(cause) or type(cause).__name__).split())
+        reason = one_line(getattr(cause, "strerror", None) or cause)
         raise InputError(f"{name}: expected Parquet that can be read, found: {reason}: {AGAIN}") from None

@@ -150,7 +150,10 @@ def checkpoint_of(path: Path, count: int, *, there: bool) -> None:
 
 @pytest.mark.parametrize(
     ("there", "message"),
-    [(False, r"expected a checkpoint \(model.safetensors\), found a file that is not a valid one"), (True, "at most 8 GB, found")],
+    [
+        (False, r"expected a checkpoint \(model.safetensors\), found a file that is not a valid one"),
+        (True, "at most 8 GB, found"),
+    ],
 )
 def test_a_checkpoint_that_declares_10_gb(there: bool, message: str, tmp_path: Path) -> None:
     checkpoint_of(tmp_path / "large.safetensors", TEN_GB, there=there)
@@ -180,19 +183,19 @@ def test_idx_files_that_declare_2_to_the_31_images(tmp_path: Path) -> None:
     assert peak < 2_000  # torch and torchvision
 
 
-def test_a_cache_file_with_a_hostile_header(tmp_path: Path) -> None:
+def test_a_cache_file_with_a_hostile_header(tmp_path: Path, cache: Path) -> None:
     """numpy's header is a Python literal: one of 100 MB, and one that declares 2^40 images, are decoded anew."""
-    from trainer.data.folder import load_folder
+    from trainer import load_data
 
     for label in ("a", "b"):
         (tmp_path / "data" / label).mkdir(parents=True)
         for number in range(5):
             Image.fromarray(np.full((4, 4), number, np.uint8)).save(tmp_path / "data" / label / f"{number}.png")
-    first = load_folder(tmp_path / "data", image_size=4, cache_dir=tmp_path / "cache").train.images.numpy()
-    (cached,) = (tmp_path / "cache").glob("*.npy")
+    first = load_data(tmp_path / "data", image_size=4).train.images.numpy()
+    (cached,) = cache.glob("*.npy")
     long = b"\x93NUMPY\x02\x00" + struct.pack("<I", 100 * 2**20) + b"(" * (100 * 2**20)
     many = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (1099511627776, 4, 4, 3), }"
     for content in (long, many.ljust(127) + b"\n"):
         cached.write_bytes(content)
-        again = load_folder(tmp_path / "data", image_size=4, cache_dir=tmp_path / "cache")
+        again = load_data(tmp_path / "data", image_size=4)
         np.testing.assert_array_equal(again.train.images.numpy(), first)

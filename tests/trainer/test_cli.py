@@ -98,9 +98,7 @@ def test_lbfgs(run_kit: Kit) -> None:
 
 def test_lbfgs_says_that_it_needs_more_iterations(run_kit: Kit) -> None:
     result = run_kit("train", *SHORT, "--solver", "lbfgs", "--epochs", "5", "--json")
-    assert (
-        "L-BFGS did not converge in 5 iterations: raise --epochs, or --weight-decay" in result.stderr
-    )
+    assert "L-BFGS did not converge in 5 iterations: raise --epochs, or --weight-decay" in result.stderr
     assert json.loads(result.stdout)["converged"] is False
 
 

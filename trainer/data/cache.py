@@ -3,27 +3,27 @@
 import errno
 import json
 import os
-import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 
+from runtime.data.source import Source
 from runtime.errors import needs_extra
-from runtime.image import Encoded, ImageContract, Pixels
-from runtime.text import printable
+from runtime.files import replacing, write_atomic
+from runtime.image import ImageContract, Pixels
+from runtime.text import note
 
 from ..errors import DataError, TrainerError
-from ..files import replacing, write_atomic
 from .decode import decode_all
 
-CACHE_FORMAT = 1  # counts up when the same file comes to mean other pixels
+CACHE_FORMAT = 1  # incremented when the same file gives other pixels
 UNREADABLE_SHARE = 0.01
 READ_BYTES = 2**24
 NAMED_UNREADABLE = 5
@@ -40,50 +40,6 @@ class CachedImages:
 
     images: Pixels
     unreadable: dict[str, str]
-
-
-class Source(Protocol):
-    """Encoded images in a fixed order: files, or their bytes. where: the folder or address, for messages."""
-
-    where: str
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Encoded]: ...
-
-    def __contains__(self, image: object, /) -> bool: ...
-
-    def name(self, position: int) -> str:
-        """Name an image, as no other of them is."""
-        ...
-
-    def states(self) -> Iterable[object]:
-        """All that tells these images from others and from an earlier state of the same, as JSON."""
-        ...
-
-
-class Files(Sequence[Path]):
-    """Files `names` in the folder `root`."""
-
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
-        self.where = str(root)
-        self._root, self._names = root, names
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __getitem__(self, position: Any) -> Any:
-        return self._root / self._names[position]
-
-    def name(self, position: int) -> str:
-        """Name a file, relative to the folder."""
-        return self._names[position]
-
-    def states(self) -> Iterator[object]:
-        """Yield the folder, and of each file the name, size, time and mode."""
-        yield str(self._root.resolve())
-        for name in self._names:
-            yield [name, *_state(self._root / name)]
 
 
 def default_cache_dir() -> Path:
@@ -117,7 +73,7 @@ def cached_images(
 
 
 def report_unreadable(name: str, unreadable: dict[str, str], count: int) -> None:
-    """Say on standard error which of a data set's `count` images were left out."""
+    """List on standard error which of a data set's `count` images were left out."""
     note(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:")
     for image, reason in list(unreadable.items())[:NAMED_UNREADABLE]:
         note(f"  {image}: {reason}")
@@ -125,27 +81,14 @@ def report_unreadable(name: str, unreadable: dict[str, str], count: int) -> None
         note(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more")
 
 
-def note(text: str) -> None:
-    """Say a line on standard error."""
-    print(printable(text), file=sys.stderr)
-
-
 def _key(source: Source, contract: ImageContract) -> str:
-    """Digest of all that the pixels depend on: the contract, the decoder, and which images there are."""
+    """Digest of everything that the pixels depend on: contract, decoder, and images."""
     with needs_extra("train", "decoding images"):
         decoder = version("pillow")
     digest = sha256(json.dumps([CACHE_FORMAT, decoder, asdict(contract)]).encode())
     for state in source.states():
         digest.update(json.dumps(state).encode())
     return digest.hexdigest()[:32]
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_size, status.st_mtime_ns, status.st_mode
 
 
 def _read_cache(entry: Path, count: int, contract: ImageContract) -> CachedImages | None:
@@ -177,10 +120,10 @@ def _checksum(path: Path, count: int) -> int:
 def _fill_cache(entry: Path, source: Source, contract: ImageContract, progress: Progress | None) -> CachedImages:
     path = entry.with_suffix(".npy")
     try:
-        with replacing(path) as part, part.open("wb") as file:
+        with replacing(path, TrainerError) as part, part.open("wb") as file:
             checksum, unreadable = _write_images(file, source, contract, progress)
         document = {"unreadable": unreadable, "crc32": _seal(checksum, unreadable)}
-        write_atomic(entry.with_suffix(".json"), json.dumps(document).encode())
+        write_atomic(entry.with_suffix(".json"), json.dumps(document).encode(), TrainerError)
     except DataError:
         raise
     except TrainerError as error:

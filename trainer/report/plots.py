@@ -25,7 +25,7 @@ from ..errors import TrainerError
 from .model_card import plain_line
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from ..data.mapped import Images
 
 WIDTH = 8.0
 DPI = 150
@@ -59,7 +59,7 @@ def write_plots(
     weights: NDArray[np.float32],
     shape: tuple[int, int, int],
     confusion: Sequence[Sequence[int]],
-    images: "Tensor | NDArray[np.uint8]",
+    images: "Images | NDArray[np.uint8]",
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
 ) -> list[Path]:
@@ -176,7 +176,7 @@ def weight_images(names: Sequence[str], weights: NDArray[np.float32], shape: tup
 
 def mistakes(
     names: Sequence[str],
-    images: "Tensor | NDArray[np.uint8]",
+    images: "Images | NDArray[np.uint8]",
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
 ) -> Figure:

@@ -11,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.data.source import Files
 from runtime.image import ImageContract
 from tests.interpreter import UNMEASURED, run_python
 from trainer import DataError
-from trainer.data.dataset import decode
-from trainer.data.cache import CachedImages, Files, cached_images, default_cache_dir
+from trainer.data import decode
+from trainer.data.cache import CachedImages, cached_images, default_cache_dir
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")
 EMPTY = "expected an image file (PNG, JPEG, …), found nothing (0 bytes)"
@@ -143,7 +144,8 @@ def test_without_pillow(root: Path, cache: Path) -> None:
 from pathlib import Path
 from runtime import MissingExtraError
 from runtime.image import ImageContract
-from trainer.data.cache import Files, cached_images
+from runtime.data.source import Files
+from trainer.data.cache import cached_images
 try:
     cached_images(Files(Path(sys.argv[1]), ["000.bmp"]), ImageContract(height=8, width=8), cache_dir=Path(sys.argv[2]))
 except MissingExtraError as error:
@@ -235,7 +237,8 @@ def test_a_full_disk(root: Path, cache: Path) -> None:
 import resource, signal
 from pathlib import Path
 from runtime.image import ImageContract
-from trainer.data.cache import Files, cached_images
+from runtime.data.source import Files
+from trainer.data.cache import cached_images
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 contract = ImageContract(height=64, width=64)
@@ -297,7 +300,8 @@ import psutil
 import torch
 from PIL import Image
 from runtime.image import ImageContract
-from trainer.data.cache import Files, cached_images
+from runtime.data.source import Files
+from trainer.data.cache import cached_images
 most = psutil.Process().memory_info().vms + 95 * 10**6
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
 names = [f"{number:03}.bmp" for number in range(12)]

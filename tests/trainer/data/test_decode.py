@@ -16,7 +16,7 @@ from runtime import processes
 from runtime.image import ImageContract
 from tests.interpreter import run_python
 from trainer import DataError
-from trainer.data.dataset import decode
+from trainer.data import decode
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")
 
@@ -24,7 +24,7 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from runtime.image import ImageContract
-from trainer import decode
+from trainer.data import decode
 
 decode.cpus = lambda: 2
 paths = sorted(Path(sys.argv[1]).iterdir())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.interpreter import UNMEASURED, Kit, run_python
 from trainer import ConfigError, Dataset, FitConfig, Split, fit
 from trainer.cli import size_in_bytes
-from trainer.data.dataset import memory
+from trainer.data import memory
 from trainer.data.mapped import MappedImages
 
 MB = 2**20

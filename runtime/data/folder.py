@@ -1,74 +1,70 @@
-"""A folder of images, one sub-folder a class, as a data set."""
+"""A folder of images, one sub-folder a class."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-
-from runtime.image import SUFFIXES, ImageContract, is_image
+from numpy.typing import NDArray
 
 from ..errors import DataError
-from .cache import Files, Progress, cached_images, default_cache_dir, note, report_unreadable
-from .dataset import Dataset, of_parts
+from ..image import SUFFIXES, is_image
+from ..text import note
+from .source import Files, Source
 
 PARTS = ("train", "test")
 PART_NAMES = {*PARTS, "training", "testing", "val", "valid", "validation"}
 LAYOUT = "lay the images out as DIR/<class>/*.png, or as DIR/train/<class>/*.png with DIR/test/<class>/*.png"
 
 
-def load_folder(
-    root: Path,
-    *,
-    image_size: int = 32,
-    color: str = "RGB",
-    seed: int = 0,
-    cache_dir: Path | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
-    """Load `root`/<class>/*, or `root`/train/<class>/* with `root`/test/<class>/*, each image brought to one size.
+class LabelledFolder:
+    """`root`/<class>/*, or `root`/train/<class>/* with `root`/test/<class>/*, as a labelled source.
 
-    image_size: pixels, height and width. color: "L" or "RGB". seed: of the choice of a fifth of each class as the test
-    split, where there is no test folder. cache_dir: where decoded images are kept, by default `default_cache_dir()`.
-    progress: called with the number of images decoded so far, and of all.
-
-    Labels are the class folders' names, sorted. A class has the image files in its folder and the folders in
-    it; hidden ones are left out, and so are links from a class to another folder. Up to 1 % of the images may be
-    unreadable: they are left out and named on standard error. With a test folder the images are mapped from the cache
-    and can only be read: writing to them kills the process. Raises DataError, and InputError where image_size or color
-    is out of range.
+    Labels are the class folders' names, sorted. A class has the image files in its folder and the folders in it; hidden
+    ones are left out, and so are links from a class to another folder. Raises DataError.
     """
-    contract = ImageContract(height=image_size, width=image_size, color=color)
-    name = root.name if root.name not in ("", "..") else root.resolve().name
-    name = name.encode(errors="replace").decode()  # it goes into files of UTF-8
-    parts = _parts(root)
-    least = 2 if len(parts) == 1 else 1
-    _check_classes(parts, least)
-    files = [file for part in parts for names in part.classes.values() for file in names]
-    cached = cached_images(Files(root, files), contract, cache_dir=cache_dir or default_cache_dir(), progress=progress)
-    if cached.unreadable:
-        report_unreadable(name, cached.unreadable, len(files))
-        parts = [part.without(cached.unreadable) for part in parts]
-        _check_classes(parts, least)
-    return of_parts(name, list(parts[0].classes), cached.images, [part.targets for part in parts], seed=seed)
+
+    def __init__(self, root: Path) -> None:
+        name = root.name if root.name not in ("", "..") else root.resolve().name
+        self.name = name.encode(errors="replace").decode()  # it goes into files of UTF-8
+        self._parts = _parts(root)
+        self.labels: Sequence[str] = list(self._parts[0].classes)
+        names = [name for part in self._parts for names in part.classes.values() for name in names]
+        self.images: Source = Files(root, names)
+        self.targets()
+
+    def targets(self, without: Collection[str] = ()) -> list[NDArray[np.int64]]:
+        """Targets of each part, int64 [n]. Raises DataError where a class has too few images."""
+        return [self._targets(part, without) for part in self._parts]
+
+    def _targets(self, part: "_Part", without: Collection[str]) -> NDArray[np.int64]:
+        least = 2 if len(self._parts) == 1 else 1
+        counts = [sum(name not in without for name in names) for names in part.classes.values()]
+        for label, count in zip(part.classes, counts, strict=True):
+            if count < least:
+                raise DataError(
+                    f"{part.folder / label}: expected at least {least} readable image{'s' * (least - 1)} "
+                    f"({_listed(SUFFIXES)}), found {count}: add some, or remove the folder"
+                )
+        return np.repeat(np.arange(len(counts)), counts)
 
 
-@dataclass(frozen=True)
-class _Part:
+def walk(folder: str | Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Yield a folder and those below it, each with the names of its files; what is hidden is left out.
+
+    on_error: called with the error of a folder that cannot be read; by default it is left out.
+    """
+    for current, folders, files in os.walk(folder, onerror=on_error):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield current, [name for name in files if not name.startswith(".")]
+
+
+class _Part(NamedTuple):
     """The training or test images. classes: label → names of its files, relative to the data set's folder."""
 
     folder: Path
     classes: dict[str, list[str]]
-
-    @property
-    def targets(self) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-        """Class of each file: int64 [N]."""
-        return np.repeat(np.arange(len(self.classes)), [len(names) for names in self.classes.values()])
-
-    def without(self, dropped: dict[str, str]) -> "_Part":
-        kept = {label: [name for name in names if name not in dropped] for label, names in self.classes.items()}
-        return _Part(self.folder, kept)
 
 
 def _parts(root: Path) -> list[_Part]:
@@ -110,16 +106,6 @@ def _part(root: Path, folder: Path, labels: Sequence[str]) -> _Part:
     return _Part(folder, {label: _images(root, folder / label) for label in labels})
 
 
-def _check_classes(parts: Sequence[_Part], least: int) -> None:
-    for part in parts:
-        for label, names in part.classes.items():
-            if len(names) < least:
-                raise DataError(
-                    f"{part.folder / label}: expected at least {least} readable image{'s' * (least - 1)} "
-                    f"({_listed(SUFFIXES)}), found {len(names)}: add some, or remove the folder"
-                )
-
-
 def _folders(folder: Path) -> list[str]:
     """Names of the visible folders in a folder, sorted, without links that lead back up."""
     try:
@@ -135,13 +121,12 @@ def _folders(folder: Path) -> list[str]:
 
 def _images(root: Path, folder: Path) -> list[str]:
     """Names of the image files anywhere in a folder, relative to root, sorted."""
-    names: list[str] = []
 
     def refuse(error: OSError) -> None:
         raise _no_folder(error, folder)
 
-    for current, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    names: list[str] = []
+    for current, files in walk(folder, refuse):
         prefix = Path(current).relative_to(root).as_posix()
         names += [f"{prefix}/{name}" for name in files if is_image(name)]
     return sorted(names)

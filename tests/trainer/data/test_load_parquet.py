@@ -21,8 +21,7 @@ from PIL import Image
 from runtime import InputError, KitError
 from tests.interpreter import UNMEASURED, Kit, run_python
 from trainer import DataError, Dataset, load_data
-from trainer.data.dataset import decode
-from trainer.data.parquet import load_parquet
+from trainer.data import decode
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 NAMES = ["cat", "dog"]
@@ -52,7 +51,7 @@ def table(
 
 
 def load(source: Path | str, **settings: Any) -> Dataset:
-    return load_parquet(str(source), image_size=8, **settings)
+    return load_data(str(source), image_size=8, **settings)
 
 
 def whole(data: Dataset) -> dict[bytes, str]:
@@ -257,8 +256,8 @@ def test_a_full_disk_leaves_nothing(file: Path, cache: Path) -> None:
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-from trainer.data.parquet import load_parquet
-load_parquet(sys.argv[1])
+from trainer import load_data
+load_data(sys.argv[1])
 """
     result = run_python(code, file, environment=UNMEASURED)
     assert "DataError" in result.stderr.splitlines()[-1]

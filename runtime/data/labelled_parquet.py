@@ -1,78 +1,61 @@
-"""Parquet files of encoded images and labels as a data set, as Hugging Face `datasets` writes them."""
+"""Parquet files of encoded images and labels, as Hugging Face `datasets` writes them."""
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.data.parquet import Reader, Rows, find_rows, find_urls, is_parquet, is_url, opened, state
-from runtime.errors import needs_extra
-from runtime.image import ImageContract
-
-from ..errors import DataError
-from .cache import Progress, cached_images, default_cache_dir, note, report_unreadable
-from .dataset import Dataset, of_parts
+from ..errors import DataError, needs_extra
+from ..text import note
+from .parquet import Reader, Rows, find_rows, find_urls, opened, state
+from .source import PARQUET_FILES, Source, is_url
 
 LABEL_COLUMNS = ("label", "labels", "class")
 SPLIT = re.compile(r"(?:^|[/_.-])(train|test|training|testing|val|valid|validation|dev)(?=[/_.-])")
-FOLDERS = ("*.parquet", "data/*.parquet")  # the second is where the Hugging Face hub has them
 ALL_ROWS = sys.maxsize
 
 
-def is_parquet_data(name: str) -> bool:
-    """Whether a data set's name is a Parquet file, a folder of them, or the URL of either."""
-    return is_url(name) or is_parquet(name) or any(any(Path(name).glob(pattern)) for pattern in FOLDERS)
+class LabelledParquet:
+    """A Parquet file or a folder of them, local or at a URL that fsspec opens, as a labelled source.
 
-
-def load_parquet(
-    source: str,
-    *,
-    image_size: int = 32,
-    color: str = "RGB",
-    seed: int = 0,
-    cache_dir: Path | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
-    """Load a Parquet file or a folder of them, local or at a URL that fsspec opens; images brought to one size.
-
-    A column holds the encoded images, binary or a struct of bytes and path, and a column `label` their classes: text,
-    or numbers, named where Hugging Face's metadata name them. Of files called train and test, each is what it says;
-    otherwise a fifth of each class is held out as the test split. image_size, color, seed, cache_dir, progress, and
-    what becomes of images that cannot be read: as for `load_folder`. Raises DataError and InputError.
+    A column holds the encoded images, binary or a struct of bytes and path, and a column `label` the labels: text, or
+    integers, with names from Hugging Face's metadata if they are there. Files called train and test are the parts.
+    Raises DataError and InputError.
     """
-    contract = ImageContract(height=image_size, width=image_size, color=color)
-    parts = _parts(source, _files(source))
-    images = _Images(source, [file for part in parts for file in part])
-    ends = np.cumsum([sum(file.count for file in part) for part in parts])[:-1]
-    labels, targets = _targets(source, images.files)
-    _check_classes(source, labels, np.split(targets, ends))
-    cached = cached_images(images, contract, cache_dir=cache_dir or default_cache_dir(), progress=progress)
-    name = PurePosixPath(source.partition("?")[0].rstrip("/")).name.removesuffix(".parquet") or "parquet"
-    if cached.unreadable:
-        report_unreadable(name, cached.unreadable, len(images))
-        readable = np.array([images.name(position) not in cached.unreadable for position in range(len(images))])
-        ends = np.cumsum(readable)[ends - 1]
-        targets = targets[readable]
-    return of_parts(name, labels, cached.images, np.split(targets, ends), seed=seed)
+
+    def __init__(self, source: str) -> None:
+        self.name = PurePosixPath(source.partition("?")[0].rstrip("/")).name.removesuffix(".parquet") or "parquet"
+        parts = _parts(source, _files(source))
+        files = [file for part in parts for file in part]
+        self.images: Source = _Images(source, files)
+        self._ends = np.cumsum([sum(file.images for file in part) for part in parts])[:-1]
+        labels, self._targets = _targets(source, files)
+        self.labels: Sequence[str] = labels
+        _check_classes(source, self.labels, self.targets())
+
+    def targets(self, without: Collection[str] = ()) -> list[NDArray[np.int64]]:
+        """Targets of each part, int64 [n]."""
+        if not without:
+            return np.split(self._targets, self._ends)
+        kept = np.array([self.images.name(position) not in without for position in range(len(self.images))])
+        return [targets[mask] for targets, mask in zip(self.targets(), np.split(kept, self._ends), strict=True)]
 
 
-@dataclass(frozen=True)
-class _File:
-    """A Parquet file. rows: what there is to read, a row group each."""
+class _File(NamedTuple):
+    """A Parquet file. rows: to read, a row group each."""
 
     name: str
     rows: list[Rows]
 
     @property
-    def count(self) -> int:
-        """How many images."""
+    def images(self) -> int:
+        """The number of images."""
         return sum(rows.images for rows in self.rows)
 
 
@@ -81,7 +64,7 @@ class _Images:
 
     def __init__(self, where: str, files: Sequence[_File]) -> None:
         self.where, self.files = where, files
-        self._firsts = np.cumsum([0, *(file.count for file in files)])
+        self._firsts = np.cumsum([0, *(file.images for file in files)])
 
     def __len__(self) -> int:
         return int(self._firsts[-1])
@@ -112,7 +95,7 @@ def _files(source: str) -> list[str]:
     path = Path(source)
     if not path.is_dir():
         return [source]
-    return sorted(str(file) for pattern in FOLDERS for file in path.glob(pattern))
+    return sorted(str(file) for pattern in PARQUET_FILES for file in path.glob(pattern))
 
 
 def _parts(source: str, names: Sequence[str]) -> list[list[_File]]:
@@ -129,7 +112,7 @@ def _parts(source: str, names: Sequence[str]) -> list[list[_File]]:
         note(f"{source}: only train and test are read, {', '.join(others)} is left out")
     parts = [[_file(name) for name in splits[split]] for split in ("train", "test") if split in splits]
     for part in parts:
-        if not sum(file.count for file in part):
+        if not sum(file.images for file in part):
             raise DataError(f"{', '.join(file.name for file in part)}: expected rows, found none: fetch the data again")
     return parts
 
@@ -139,11 +122,12 @@ def _file(name: str) -> _File:
     return _File(name, find_rows(name, source, column=None, size=ALL_ROWS))
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """A file's labels. classes: in order, names or numbers. targets: int64 [n], which of them each row has.
+class _Labels(NamedTuple):
+    """A file's labels.
 
-    named: whether the file itself says which classes there are.
+    classes: names or numbers, in order.
+    targets: int64 [n], indices into the classes, a row each.
+    named: whether the file itself lists the classes.
     """
 
     classes: list[Any]

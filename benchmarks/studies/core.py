@@ -49,7 +49,7 @@ def compare(
     yield comparison(interleaved(contenders, textbook_rounds, pause=PAUSE), OURS, LIMITS)
     shares = {
         "ours": recounted(ours.model, data.test),
-        "textbook": textbook.accuracy(network, [(data.test.images.flatten(1) / 255, data.test.targets)]),
+        "textbook": textbook.accuracy(network, [(data.test.images[:].flatten(1) / 255, data.test.targets)]),
     }
     for name, share in shares.items():
         check(share >= floor, f"{name}: a test accuracy of at least {floor}", share)
@@ -88,7 +88,7 @@ class Sweep:
 
     def __init__(self, data: Dataset, model: Model) -> None:
         self._targets = data.train.targets
-        self._features = model.features(data.train.images)  # [N, D]
+        self._features = model.features(data.train.images[:])  # [N, D]
         self._onehot = torch.nn.functional.one_hot(data.train.targets, len(data.labels)).float()  # [N, K]
         self._weights = model.weights.clone()  # [K, D]
         self._transposed = self._weights.T.contiguous()  # [D, K]

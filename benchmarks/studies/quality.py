@@ -149,7 +149,7 @@ def objective(features: Floats, targets: NDArray[np.int64], weights: Floats, bia
 def normalised(split: Split, train: Split) -> Floats:
     """Standardise pixels as the trainer does, by the training pixels' mean and standard deviation: float64 [N, D]."""
     mean, std = (statistic.numpy().astype(np.float64) for statistic in pixel_statistics(train.images))
-    pixels = split.images.to(torch.float64).numpy()  # [N, H, W, C]
+    pixels = split.images[:].to(torch.float64).numpy()  # [N, H, W, C]
     pixels -= mean
     pixels /= std
     return pixels.reshape(len(split), -1)

@@ -138,7 +138,7 @@ def two(tiny: Dataset, tmp_path: Path) -> Callable[..., Path]:
 
     def two(labels: tuple[str, str], side: slice) -> Path:
         splits = [
-            replace(tiny.train, images=tiny.train.images[:, side].contiguous(), targets=tiny.train.targets % 2)
+            replace(tiny.train, images=tiny.train.images[:][:, side].contiguous(), targets=tiny.train.targets % 2)
         ] * 2
         data = Dataset(name="two", labels=labels, train=splits[0], test=splits[1])
         lay_out(tmp_path / "two", data, labels, each=10)

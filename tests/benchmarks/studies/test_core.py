@@ -11,7 +11,7 @@ from trainer import Dataset
 
 
 def test_core(made_up: Dataset) -> None:
-    pixels, targets = made_up.train.images, made_up.train.targets.tolist()
+    pixels, targets = made_up.train.images[:], made_up.train.targets.tolist()
     peer: textbook.Images = [(image[..., 0] / 255, target) for image, target in zip(pixels, targets, strict=True)]  # type: ignore[assignment]
     sweeps, epochs, accuracy = core.compare(made_up, peer, rounds=2, textbook_rounds=1, floor=0.3)
     assert [row[0] for row in cells(sweeps)] == [core.OURS, core.SWEEP, core.SAME_LAYOUT]

@@ -56,7 +56,7 @@ def test_crops_of_training_and_test_have_no_pixel_in_common(monkeypatch: pytest.
 
     monkeypatch.setattr(skew, "load_sample_images", Photos)
     data = skew.crops((0, 1))
-    train, test = (set(half.images.unique().tolist()) for half in (data.train, data.test))
+    train, test = (set(half.images[:].unique().tolist()) for half in (data.train, data.test))
     assert train
     assert test
     assert not train & test

@@ -73,7 +73,7 @@ def test_colour(tiny: Dataset, tmp_path: Path) -> None:
     fitted = fit(tiny)
     path = export(fitted.checkpoint, "onnx-int8", tmp_path / "model.onnx").path
     found = runtime.load(path).probabilities(tiny.test.images.numpy())
-    expected = fitted.model.probabilities(tiny.test.images).numpy()
+    expected = fitted.model.probabilities(tiny.test.images[:]).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.05)
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.99
 

@@ -25,7 +25,7 @@ def test_it_stands_alone(exported: dict[str, Path], digits: Dataset, digits_fit:
     """torch alone opens it: uint8 [N, H, W, C] in, probabilities out, the metadata beside."""
     module, text = load(exported["torchscript"])
     found = module(digits.test.images)
-    torch.testing.assert_close(found, digits_fit.model.probabilities(digits.test.images), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found, digits_fit.model.probabilities(digits.test.images[:]), rtol=0, atol=1e-5)
     assert found.dtype == torch.float32
     document = json.loads(text)
     assert document["labels"] == list(digits.labels)

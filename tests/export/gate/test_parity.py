@@ -122,7 +122,7 @@ def test_images_that_no_data_set_holds(
 @pytest.mark.parametrize("format", FLOATS)
 def test_colour_images(format: str, tiny: Dataset, tmp_path: Path) -> None:  # noqa: A002
     """The channels have different statistics, so that a fold over the wrong axis shows."""
-    images = tiny.train.images // torch.tensor([1, 2, 4], dtype=torch.uint8)
+    images = tiny.train.images[:] // torch.tensor([1, 2, 4], dtype=torch.uint8)
     split = dataclasses.replace(tiny.train, images=images)
     fitted = fit(dataclasses.replace(tiny, train=split, test=split))
     files = {format: export(fitted.checkpoint, format, tmp_path / "model").path}
@@ -130,7 +130,7 @@ def test_colour_images(format: str, tiny: Dataset, tmp_path: Path) -> None:  # n
 
 
 def test_the_reference_is_torchs_model_in_double_precision(checkpoint: Checkpoint, digits: Dataset) -> None:
-    images = digits.test.images
+    images = digits.test.images[:]
     linear = torch.nn.Linear(64, 10).double()
     linear.weight.data = torch.from_numpy(checkpoint.weights.T.copy()).double()
     linear.bias.data = torch.from_numpy(checkpoint.bias.copy()).double()

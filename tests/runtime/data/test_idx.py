@@ -15,7 +15,8 @@ def test_values_come_back(tmp_path: Path, shape: tuple[int, ...]) -> None:
     values = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     (tmp_path / "values").write_bytes(idx(values))
     found = read_idx(tmp_path / "values")
-    assert (found.shape, found.dtype) == (shape, np.uint8)
+    assert found.shape == shape
+    assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, values)
 
 

@@ -16,7 +16,7 @@ from runtime.artefact import Appearance, Golden, Metadata, PixelStatistics, dump
 from runtime.image import Pixels
 from runtime.skew.measures import SEVERAL, findings
 from trainer import Dataset
-from trainer.fitting import training_sample
+from trainer.provenance import training_sample
 
 WINDOW = 32
 ALTERED: dict[str, tuple[str, Callable[[Pixels], Pixels]]] = {

@@ -24,7 +24,7 @@ def objective(features: Any, targets: Any, penalty: float, weights: Any, bias: A
 @pytest.mark.parametrize("penalty", [1e-2, 1e-3])
 def test_lbfgs_reaches_scikit_learns_optimum(digits: Dataset, penalty: float) -> None:
     model = fit(digits, FitConfig(solver="lbfgs", weight_decay=penalty, device="cpu")).model
-    features, targets = model.features(digits.train.images).double().numpy(), digits.train.targets.numpy()
+    features, targets = model.features(digits.train.images[:]).double().numpy(), digits.train.targets.numpy()
     theirs = sklearn.linear_model.LogisticRegression(C=1 / (penalty * len(targets)), tol=1e-8, max_iter=5000)
     theirs.fit(features, targets)
     expected, *_ = objective(features, targets, penalty, theirs.coef_, theirs.intercept_)
@@ -42,7 +42,7 @@ def test_lbfgs_learns_from_small_steps_too(digits: Dataset) -> None:
     penalty, targets = 0.3, digits.train.targets.numpy()
     ours = fit(digits, FitConfig(solver="lbfgs", weight_decay=penalty, device="cpu"))
     first = initial_model(digits.train, 10, 0)
-    features = first.features(digits.train.images).double().numpy()
+    features = first.features(digits.train.images[:]).double().numpy()
 
     def flat(parameters: Any) -> tuple[float, Any]:
         value, *slopes = objective(features, targets, penalty, parameters[:-10].reshape(10, -1), parameters[-10:])

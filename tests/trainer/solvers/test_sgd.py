@@ -18,7 +18,7 @@ from trainer.solvers.schedules import cosine
 def test_a_fit_takes_the_steps_of_autograd_and_torchs_optimiser(tiny: Dataset, class_weights: str) -> None:
     config = FitConfig(batch_size=32, epochs=3, weight_decay=0.05, class_weights=class_weights, device="cpu")
     model = initial_model(tiny.train, 3, config.seed)
-    features, targets = model.features(tiny.train.images), tiny.train.targets
+    features, targets = model.features(tiny.train.images[:]), tiny.train.targets
     weights, bias = model.weights.clone().requires_grad_(), model.bias.clone().requires_grad_()
     groups: list[dict[str, Any]] = [{"params": [weights], "weight_decay": 0.05}, {"params": [bias]}]
     optimiser = torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
@@ -44,7 +44,7 @@ def test_a_fit_takes_the_steps_of_autograd_and_torchs_optimiser(tiny: Dataset, c
 def test_a_fit_takes_the_steps_of_the_chapter(digits: Dataset, class_weights: str) -> None:
     config = FitConfig(batch_size=50, epochs=2, weight_decay=0.01, class_weights=class_weights, device="cpu")
     model = initial_model(digits.train, 10, config.seed)
-    features, targets = model.features(digits.train.images), digits.train.targets
+    features, targets = model.features(digits.train.images[:]), digits.train.targets
     weights = balanced_class_weights(digits.train, 10) if class_weights == "balanced" else None
     velocities = torch.zeros_like(model.weights), torch.zeros_like(model.bias)
     rates = cosine(config.lr, 0, 2 * 29)

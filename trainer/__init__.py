@@ -35,22 +35,9 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "Checkpoint",
-    "CheckpointError",
-    "ConfigError",
-    "DataError",
-    "Dataset",
-    "Fit",
-    "FitConfig",
-    "Model",
-    "Split",
-    "TrainerError",
-    "evaluate",
-    "fit",
-    "load_checkpoint",
-    "load_data",
-    "save_checkpoint",
-]
+    "Checkpoint", "CheckpointError", "ConfigError", "DataError", "Dataset", "Fit", "FitConfig", "Model", "Split",
+    "TrainerError", "evaluate", "fit", "load_checkpoint", "load_data", "save_checkpoint",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -22,11 +22,11 @@ from .provenance import balanced_class_weights, golden_examples, pixel_statistic
 from .softmax_regression import Model, initialise
 from .solvers.lbfgs import Lbfgs
 from .solvers.sgd import Sgd
-from .solvers.task import Outcome, Solver, Task
+from .solvers.task import Outcome, Task
 
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 4096
-SOLVERS: dict[str, Callable[[Task], Solver]] = {"sgd": Sgd, "lbfgs": Lbfgs}
+SOLVERS: dict[str, type[Sgd] | type[Lbfgs]] = {"sgd": Sgd, "lbfgs": Lbfgs}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,28 +88,22 @@ def fit(
 ) -> Fit:
     """Fit softmax regression to the training images.
 
-    The same data, settings and device give the same weights, bit for bit, whether interrupted or not. The test split is
-    evaluated after each epoch; nothing depends on the figures. Raises ConfigError, DataError, and TrainerError where
-    the loss is not finite.
+    The same data, settings and device give the same weights, bit for bit, whether interrupted or not. Nothing depends
+    on the test split. Raises ConfigError, DataError, and TrainerError where the loss is not finite.
 
     data: a data set; or uint8 images [N, H, W] or [N, H, W, C] with targets [N], a fifth of which become the test split
-    on_epoch: called after each epoch.
-    on_batch: called with the number of images of each minibatch.
+    on_epoch, on_batch: called after each epoch, and with the number of images of each minibatch.
     on_checkpoint: called with the fit so far, after each epoch and when stopped.
     stop: asked every few minibatches whether to stop there.
     resume: checkpoint of an unfinished fit to resume.
-    memory_limit: bytes of memory that images may take, by default half of what is free; larger sets that are mapped
-        from a file are read from there as needed.
+    memory_limit: bytes of memory for images, by default half of what is free; mapped files above it are read as needed.
     group: processes that run the same fit on the same data, each on its part of every minibatch.
     """
-    asked = stop or (lambda: False)
 
     def stopped() -> bool:
-        return group.any(asked())
+        return group.any(stop is not None and stop())
 
-    config = config or FitConfig()
-    if resume and config.shuffle_window is None:
-        config = replace(config, shuffle_window=_window_of(resume))
+    config = _as_before(config or FitConfig(), resume)
     data = as_dataset(data, seed=config.seed)
     fitting = _Fitting(data, config, limit_or_default(memory_limit), group, on_batch or (lambda _: None), stopped)
     if resume:
@@ -139,11 +133,11 @@ def initial_model(train: Split, classes: int, seed: int, group: Group = ALONE) -
     return Model(weights=weights, bias=bias, mean=mean, std=std)
 
 
-def _window_of(checkpoint: Checkpoint) -> int | None:
-    """The window in which an unfinished fit shuffles; None where the checkpoint does not say."""
-    settings = checkpoint.provenance.get("settings")
+def _as_before(config: FitConfig, resume: Checkpoint | None) -> FitConfig:
+    """Shuffle in the window of an unfinished fit, unless the settings or the checkpoint say otherwise."""
+    settings = resume.provenance.get("settings") if resume and config.shuffle_window is None else None
     window = settings.get("shuffle_window") if isinstance(settings, dict) else None
-    return window if isinstance(window, int) and window > 0 else None
+    return replace(config, shuffle_window=window) if isinstance(window, int) and window > 0 else config
 
 
 class _Fitting:

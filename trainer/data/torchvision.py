@@ -38,22 +38,13 @@ class Known(NamedTuple):
 
 
 KNOWN = {
-    "fashion-mnist": Known(
-        "FashionMNIST",
-        "FashionMNIST/raw",
-        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-    ),
-    "mnist": Known(
-        "MNIST",
-        "MNIST/raw",
-        tuple(
-            f"{n} - {w}"
-            for n, w in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
-        ),
-    ),
+    "fashion-mnist": Known("FashionMNIST", "FashionMNIST/raw", ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                           "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")),
+    "mnist": Known("MNIST", "MNIST/raw", ("0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five",
+                   "6 - six", "7 - seven", "8 - eight", "9 - nine")),
     "kmnist": Known("KMNIST", "KMNIST/raw", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
     "cifar10": Known("CIFAR10", "cifar-10-batches-py"),
-}
+}  # fmt: skip
 
 
 def load_known(name: str, root: Path) -> Dataset:

@@ -1,8 +1,14 @@
-"""What a solver is given, what it offers, and what it says of an epoch."""
+"""What a solver is given, and what it returns.
 
-from collections.abc import Callable, Mapping
+A solver is made of a `Task` and has: `epoch`, which runs an epoch, or the rest of one; `converged`, whether it is at the
+optimum, None where it cannot tell; `position`, where in the fit it is, as JSON; `tensors`, those that the next epoch
+depends on beside the model's own, by name and laid out as in the checkpoint; `restore`, which goes back to a position
+and its tensors and raises what comes of values that no fit has saved.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,26 +48,3 @@ class Outcome(NamedTuple):
     loss: float
     accuracy: float
     stopped: bool = False
-
-
-class Solver(Protocol):
-    """One of the solvers.
-
-    converged: whether it is at the optimum; None where it cannot tell.
-    position: where in the fit it is, as JSON.
-    """
-
-    converged: bool | None
-    position: dict[str, Any]
-
-    def epoch(self, epoch: int) -> Outcome:
-        """Run an epoch, or the rest of one."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Tensors that the next epoch depends on, beside the model's own, by name; laid out as in the checkpoint."""
-        ...
-
-    def restore(self, position: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Go back to where `position` and `tensors` were saved. Raises what comes of values that no fit has saved."""
-        ...

@@ -25,7 +25,7 @@ nitpicky = True
 # Types of other packages, of which there is no inventory to look into; those of ours that are not public; and aliases.
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|np|numpy|os|pathlib|torch|typing)\..*"),
-    (r"py:.*", r"(export|runtime|trainer)\.[a-z_]+\.\w+"),
+    (r"py:.*", r"(export|runtime|trainer)(\.[a-z_]+)+\.\w+"),
     (r"py:.*", r"(ImageLike|ModelPath|Pixels)"),
     (r"py:.*", r"(float\d+|u?int\d+|Any|Callable|Iterable|Mapping|NDArray|Path|Sequence|Tensor)"),
 ]

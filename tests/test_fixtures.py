@@ -1,4 +1,7 @@
-"""What earlier versions wrote is still read: checkpoints and artefacts under tests/fixtures, as its make.py made them."""
+"""What earlier versions wrote is still read: checkpoints and artefacts in tests/fixtures, where make.py tells of them.
+
+Files for onnxruntime of format 1.0 have no seal. They are refused since 1.1 came, with a word on what to do.
+"""
 
 import hashlib
 import json
@@ -22,8 +25,12 @@ from trainer import fit, load_checkpoint
 FOLDER = Path(__file__).parent / "fixtures"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 VERSIONS = ("1.0", "1.1")
-ARTEFACTS = [(name, kind) for name, kinds in EXPORTED.items() for kind in kinds]
-# The packages that have a say in a format's bytes, beside the kit; onnx and onnx-int8 are written alike by all.
+PAIRS = [(name, kind) for name, kinds in EXPORTED.items() for kind in kinds]
+ARTEFACTS = [(folder, *pair) for folder in VERSIONS for pair in PAIRS]
+UNSEALED = [item for item in ARTEFACTS if item[0] == "1.0" and FORMATS[item[2]].runs_on == "onnxruntime"]
+READ = [item for item in ARTEFACTS if item not in UNSEALED]
+# The packages that have a say in a format's bytes; onnx and onnx-int8 are written alike by all. TorchScript names the
+# kit's module too, export/raw_pixels.py: elsewhere it would give other bytes.
 BYTES_DEPEND_ON = {"ort": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
 TOLERANCE = 1e-5
 
@@ -46,7 +53,7 @@ def test_every_fixture_is_as_it_was_made() -> None:
     files = [path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     found = {path.relative_to(FOLDER).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     assert {name: found[name] for name in found if name not in ("make.py", "expected.json")} == EXPECTED["sha256"]
-    paths = {artefact(folder, *item).relative_to(FOLDER).as_posix() for folder in VERSIONS for item in ARTEFACTS}
+    paths = {artefact(*item).relative_to(FOLDER).as_posix() for item in ARTEFACTS}
     assert paths == EXPECTED["answers"].keys()
     assert paths | {f"{name}.safetensors" for name in CHANNELS} == EXPECTED["sha256"].keys()
     assert max(path.stat().st_size for path in files) < 20_000
@@ -80,8 +87,7 @@ def test_an_unfinished_fit_goes_on_to_the_same_end(name: str) -> None:
         assert row == pytest.approx(before, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("folder", VERSIONS)
-@pytest.mark.parametrize(("name", "kind"), ARTEFACTS)
+@pytest.mark.parametrize(("folder", "name", "kind"), READ)
 def test_an_artefact_answers_as_it_did(folder: str, name: str, kind: str) -> None:
     path = artefact(folder, name, kind)
     assert version_in(path) == folder
@@ -95,8 +101,9 @@ def test_an_artefact_answers_as_it_did(folder: str, name: str, kind: str) -> Non
     assert np.abs(opened.probabilities(images) - then).max() <= TOLERANCE
 
 
-@pytest.mark.parametrize("folder", VERSIONS)
-@pytest.mark.parametrize(("name", "kind"), [item for item in ARTEFACTS if FORMATS[item[1]].runs_on == "onnxruntime"])
+@pytest.mark.parametrize(
+    ("folder", "name", "kind"), [item for item in READ if FORMATS[item[2]].runs_on == "onnxruntime"]
+)
 def test_the_runtime_classifies_with_an_artefact(folder: str, name: str, kind: str) -> None:
     path = artefact(folder, name, kind)
     classifier = runtime.load(path)
@@ -110,14 +117,13 @@ def test_the_runtime_classifies_with_an_artefact(folder: str, name: str, kind: s
         assert abs(prediction.probability - max(probabilities)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("folder", VERSIONS)
-@pytest.mark.parametrize(("name", "kind"), ARTEFACTS)
+@pytest.mark.parametrize(("folder", "name", "kind"), READ)
 def test_kit_inspect_describes_an_artefact(folder: str, name: str, kind: str, run_kit: Kit) -> None:
     path = artefact(folder, name, kind)
     result = run_kit("inspect", path, "--json")
     assert (result.exit_code, result.stderr) == (0, "")
     found = json.loads(result.stdout)
-    assert found["format"] == ("onnx" if kind == "onnx-int8" else kind)
+    assert found["format"] == kind
     assert found["labels"] == list(LABELS)
     assert found["image"] == asdict(load_checkpoint(FOLDER / f"{name}.safetensors").image)
     assert found["golden"]["examples"] == 3
@@ -125,7 +131,19 @@ def test_kit_inspect_describes_an_artefact(folder: str, name: str, kind: str, ru
     assert run_kit("inspect", path).exit_code == 0
 
 
-@pytest.mark.parametrize(("name", "kind"), ARTEFACTS)
+@pytest.mark.parametrize(("folder", "name", "kind"), UNSEALED)
+def test_an_artefact_without_a_seal_is_described_and_refused(folder: str, name: str, kind: str, run_kit: Kit) -> None:
+    path = artefact(folder, name, kind)
+    assert version_in(path) == folder
+    with pytest.raises(runtime.ArtefactError, match="with a seal, found 0 seals in it: export it again"):
+        runtime.load(path)
+    result = run_kit("inspect", path, "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["format"], found["labels"]) == (1, kind, list(LABELS))
+    assert "found 0 seals in it: export it again" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_the_same_checkpoint_gives_the_same_bytes(name: str, kind: str, tmp_path: Path) -> None:
     if package := BYTES_DEPEND_ON.get(kind):
         here, then = version(package), EXPECTED["versions"][package]

@@ -1,4 +1,4 @@
-"""Benchmarks: what the kit costs, next to what others would take; their figures are published in docs/.
+"""Benchmarks: what the kit costs, next to peers; the figures are published in docs/.
 
 Each command is a module here (`python -m benchmarks.train`, `export`, `runtime`, `skew`, `scale`) or the package
 `report`. They import `studies`, which import `peers` and `tools`; nothing outside of this folder imports any of it

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.export`: what exporting costs, what the files weigh, and how they answer."""
+"""`python -m benchmarks.export`: what exporting costs, the files' sizes, and their accuracy."""
 
 from .studies.export import main
 

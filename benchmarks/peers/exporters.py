@@ -19,7 +19,7 @@ TORCH_EXAMPLES = 2  # from one alone torch makes a file for one image, whatever 
 
 
 def ours(folder: str) -> Figures:
-    """Export our checkpoint, which is checked as it always is."""
+    """Export our checkpoint, with the parity gate."""
     from export import export
     from trainer import load_checkpoint
 
@@ -28,7 +28,7 @@ def ours(folder: str) -> Figures:
 
 
 def torch_onnx(folder: str) -> Figures:
-    """Export the module of torch, for any number of images; the rest as it comes."""
+    """Export a torch module, for any number of images, with torch's defaults."""
     from ..tools.subject import arrays
     from .openers import network
 
@@ -57,7 +57,7 @@ def skl2onnx(folder: str) -> Figures:
 
 
 def through_skl2onnx(model: Any, path: Path) -> None:
-    """Call skl2onnx, with an array of probabilities in place of its list of dictionaries; the rest as it comes."""
+    """Call skl2onnx, with an array of probabilities in place of its list of dictionaries."""
     import numpy as np
     from skl2onnx import to_onnx
 
@@ -66,7 +66,7 @@ def through_skl2onnx(model: Any, path: Path) -> None:
 
 
 def timed(write: Callable[[Path], object], folder: Path) -> Figures:
-    """Write model.onnx into a folder; the seconds of that alone, and the peak of memory."""
+    """Write model.onnx into a folder; return the seconds, and the peak memory."""
     folder.mkdir(exist_ok=True)
     started = time.perf_counter()
     write(folder / "model.onnx")
@@ -74,7 +74,7 @@ def timed(write: Callable[[Path], object], folder: Path) -> Figures:
 
 
 def answer(path: Path, images: Any) -> Any:
-    """Let onnxruntime answer for images, in the form that the file takes."""
+    """Run onnxruntime on images, in the form that the file expects."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

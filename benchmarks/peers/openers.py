@@ -1,4 +1,4 @@
-"""What one might deploy to classify an image, each opened as its users open it.
+"""Runtimes that one might deploy to classify an image, each opened as its users open it.
 
     python -m benchmarks.peers.openers NAME FOLDER [SECONDS]
 
@@ -115,13 +115,13 @@ OPENERS: dict[str, Callable[[str], tuple[One, Many]]] = {
 
 
 def opened(name: str, folder: str) -> tuple[One, Many]:
-    """Open what has this name, with one thread to compute in."""
+    """Open a model by the opener's name, with one thread."""
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     return OPENERS[name](folder)
 
 
 def main(name: str, folder: str, seconds: str = "") -> None:
-    """Answer once, and go on if seconds are given."""
+    """Answer once, and measure latencies if seconds are given."""
     one, many = opened(name, folder)
     import numpy as np
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers.textbook DATA_DIR [EPOCHS]
 
-Zhang et al., Dive into Deep Learning, chapter 4: batches of 256, step size 0.1, 10 epochs, pixels in 0-1.
+Zhang et al., Dive into Deep Learning, chapter 4: batch size 256, learning rate 0.1, 10 epochs, pixels in 0-1.
 """
 
 import sys
@@ -25,13 +25,13 @@ Images = Dataset[tuple[Tensor, int]]
 
 
 def images(data_dir: Path, *, train: bool) -> Images:
-    """Open half of Fashion-MNIST."""
+    """Open the training or the test images of Fashion-MNIST."""
     half: Images = datasets.FashionMNIST(data_dir, train=train, transform=transforms.ToTensor(), download=False)
     return half
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Images at hand, each turned into a tensor when it is asked for, as torchvision's data sets do it.
+    """Images in memory, each converted to a tensor on access, as torchvision's data sets do.
 
     pixels: uint8 [N, H, W]. targets: int64 [N].
     """
@@ -58,7 +58,7 @@ def network(features: int = 784, classes: int = 10) -> nn.Module:
 
 
 def train_epoch(model: nn.Module, train: Iterable[tuple[Tensor, Tensor]], optimiser: torch.optim.Optimizer) -> None:
-    """Go once through the training images."""
+    """Run an epoch."""
     loss = nn.CrossEntropyLoss()
     for inputs, labels in train:
         optimiser.zero_grad()
@@ -68,7 +68,7 @@ def train_epoch(model: nn.Module, train: Iterable[tuple[Tensor, Tensor]], optimi
 
 @torch.no_grad()
 def accuracy(model: nn.Module, test: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Share of the test images answered rightly."""
+    """Share of the test images that are classified correctly."""
     right = total = 0
     for inputs, labels in test:
         right += int((model(inputs).argmax(dim=1) == labels).sum())

@@ -1,4 +1,4 @@
-"""The benchmarks whose figures we publish: one table a question, ratios first, next to what others would take.
+"""The published benchmarks: one table a question, ratios to peers first.
 
     python -m benchmarks.report --data-dir DIR --write docs/benchmarks.md
 
@@ -30,7 +30,7 @@ from . import classify, export, train
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "onnxruntime", "onnx", "skl2onnx")
 MOST_PICTURE = 100_000
-TURNS = 5  # of classifying in a round: many and short, as a lent core's speed may change every few seconds
+TURNS = 5  # of classifying in a round: many and short, as a virtual core's speed may change every few seconds
 QUESTIONS = {
     "train": "Training to the end, with default settings",
     "export": "Exporting to ONNX",
@@ -44,11 +44,11 @@ Part = tuple[str, dict[str, dict[str, float]], str]
 @click.option("--quick", is_flag=True, help="One round on 10,000 images, or on digits where there is no Fashion-MNIST.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--iterations", type=click.IntRange(1), default=train.SAGA_ITERATIONS, show_default=True,
-              help="That saga may take at most.")  # fmt: skip
+              help="Most iterations of saga.")  # fmt: skip
 @click.option("--write", "page", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="A page to put the tables into, with pictures beside it.")  # fmt: skip
+              help="Page to put the tables into, with bar charts beside it.")  # fmt: skip
 def main(data_dir: Path | None, quick: bool, rounds: int, iterations: int, page: Path | None) -> None:
-    """Compare training, exporting and classifying with what others would take."""
+    """Compare training, exporting and classifying with peers."""
     if quick and page:
         raise click.UsageError("--quick is not for --write: its figures are too rough to publish")
     folder = None if quick and not (data_dir and (data_dir / FASHION_FILE).exists()) else fashion_dir(data_dir)

@@ -1,4 +1,4 @@
-"""Classifying with one trained model, by what might be deployed; each contender is a process of its own."""
+"""Classifying with one trained model, by everything that might be deployed, each in a process of its own."""
 
 import json
 import time
@@ -40,7 +40,10 @@ FIGURES: dict[str, Callable[[Figures], object]] = {
 
 
 def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
-    """Answer with each contender, in turns. seconds: about how long a contender is timed in a round, each way."""
+    """Time each contender, in turns.
+
+    seconds: about how long each of a contender's measurements takes in a round.
+    """
     from ..tools.installed import size
 
     runs: dict[str, list[Figures]] = {name: [] for name in CONTENDERS}
@@ -55,7 +58,7 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
 
 
 def run(name: str, folder: Path, seconds: float) -> Figures:
-    """Start a process: the seconds until it has answered once, its peak of memory until then, and what is timed."""
+    """Start a process: seconds to its first answer, peak memory until then, and the latencies."""
     import numpy as np
 
     started = time.time()

@@ -1,4 +1,4 @@
-"""Exporting one trained model to ONNX: what it costs, what the file weighs, who can load it, and who notices damage."""
+"""Exporting one trained model to ONNX: cost, size, the oldest onnxruntime, and whether damage is detected."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ FIGURES: dict[str, Callable[[Figures], object]] = {
 def measure(folder: Path, *, rounds: int) -> Found:
     """Export with each contender, in turns, each in a fresh process; check what the last files answer.
 
-    Beside the figures there is `wrong`: which wrong exports a contender notices.
+    Beside the figures there is `wrong`: which wrong exports a contender detects.
     """
     runs: dict[str, list[Figures]] = {name: [] for name in PLACES}
     for last in [*[False] * (rounds - 1), True]:
@@ -46,16 +46,20 @@ def measure(folder: Path, *, rounds: int) -> Found:
 
 
 def exported(place: str, folder: str, wrong: bool) -> Figures:
-    """Export with the contender that has this place; wrong: afterwards also what is not the trained model."""
+    """Export with a contender.
+
+    place: the contender's folder.
+    wrong: whether it also exports models that are not the trained one.
+    """
     figures = {"ours": ours, "torch_onnx": torch_onnx, "skl2onnx": skl2onnx}[place](folder)
     done = time.time()
-    from ..studies.damage import wrong_exports  # here, as it exports with what is here
+    from ..studies.damage import wrong_exports  # here, so that it does not count towards the peak of memory
 
     return figures | {"done": done, "wrong": wrong_exports(Path(folder), place) if wrong else {}}
 
 
 def about(folder: Path) -> Figures:
-    """Weigh the file, with what lies beside it, and tell the oldest onnxruntime that loads it."""
+    """Read the size of the file, with the files beside it, and the oldest onnxruntime that loads it."""
     import onnx
 
     model = onnx.load(folder / "model.onnx")

@@ -30,9 +30,10 @@ FIGURES: dict[str, Callable[[Figures], object]] = {
 
 
 def measure(folder: Path, *, rounds: int, iterations: int = SAGA_ITERATIONS, floor: float = FLOOR) -> Found:
-    """Train with each contender, in turns; who takes more than a minute does so once. floor: the least sane accuracy.
+    """Train with each contender, in turns, or once if it takes more than a minute.
 
-    iterations: the most that saga may take.
+    iterations: most iterations of saga.
+    floor: test accuracy below which a contender has not learned.
     """
     contenders: dict[str, tuple[Callable[..., Figures], dict[str, Any]]] = {
         OURS: (ours, {}),
@@ -57,7 +58,7 @@ def measure(folder: Path, *, rounds: int, iterations: int = SAGA_ITERATIONS, flo
 
 
 def run(train: Callable[..., Figures], folder: Path, settings: dict[str, Any]) -> Figures:
-    """Train in a fresh process, and count from its answers for the test images how many are right."""
+    """Train in a fresh process; compute the test accuracy from its answers."""
     import numpy as np
 
     from ..tools.subject import arrays
@@ -88,7 +89,7 @@ def ours(folder: str) -> Figures:
 
 
 def textbook(folder: str) -> Figures:
-    """Train as textbooks do, which decodes the images anew in each epoch and tests after each."""
+    """Train as textbooks do: decode the images in each epoch, and test after it."""
     import torch
 
     from ..peers import textbook as book
@@ -106,14 +107,14 @@ def textbook(folder: str) -> Figures:
 
 
 def logistic(folder: str, solver: str, iterations: int) -> Figures:
-    """Train scikit-learn's logistic regression, its other settings as they come."""
+    """Train scikit-learn's logistic regression, with its other settings at their defaults."""
     from sklearn.linear_model import LogisticRegression
 
     return scikit_learn(LogisticRegression(solver=solver, max_iter=iterations, random_state=0), folder)
 
 
 def sgd(folder: str) -> Figures:
-    """Train scikit-learn's SGDClassifier with the loss that gives probabilities, its other settings as they come."""
+    """Train scikit-learn's SGDClassifier with cross-entropy, and its other settings at their defaults."""
     from sklearn.linear_model import SGDClassifier
 
     return scikit_learn(SGDClassifier(loss="log_loss", random_state=0), folder)

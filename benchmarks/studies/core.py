@@ -1,4 +1,4 @@
-"""An epoch of ours, against one sweep over the same numbers and against the textbook's epoch."""
+"""Our epoch, against one forward and backward pass over the same data, and against the textbook's epoch."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,7 +29,11 @@ LIMITS = {SWEEP: 1.5, TEXTBOOK: 1 / 30}
 def compare(
     data: Dataset, peer: textbook.Images, *, rounds: int, textbook_rounds: int, floor: float = 0.8
 ) -> Iterator[str]:
-    """Yield tables. peer: the training images as the textbook reads them. floor: the least sane test accuracy."""
+    """Yield tables.
+
+    peer: the training images as the textbook reads them.
+    floor: test accuracy below which a model has not learned.
+    """
     torch.manual_seed(0)
     ours = Ours(data, epochs=rounds + textbook_rounds + 2)
     sweep = Sweep(data, ours.model)

@@ -1,6 +1,6 @@
-"""Does a wrong file get caught before it answers? Every exporter's file, damaged in the same ways.
+"""Is a wrong file detected before it answers? Each exporter's file, damaged in the same ways.
 
-Ours is caught where `export` refuses to write it or `runtime.load` to open it; a peer's where its exporter,
+Ours is detected where `export` refuses to write it or `runtime.load` to open it; a peer's where its exporter,
 onnx.checker or onnxruntime does.
 """
 
@@ -31,7 +31,7 @@ Written = Callable[[Floats], bytes]
 
 
 def no_pixel(weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
-    """Lose the weights of the pixel that counts most."""
+    """Drop the weights of the most important pixel."""
     changed = weights.copy()
     changed[np.abs(weights).sum(axis=1).argmax()] = 0
     return changed, bias
@@ -44,12 +44,12 @@ def swapped(weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
 
 
 def scaled(weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
-    """Take pixels for numbers in 0-1 that are in 0-255."""
+    """Scale the weights for pixels in 0-1."""
     return weights * np.float32(255), bias
 
 
 def no_mean(weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
-    """Forget to take the mean off, here of half the range."""
+    """Do not subtract the mean, here half of the range."""
     return weights, bias + np.float32(127.5) * weights.sum(axis=0)
 
 
@@ -68,7 +68,10 @@ WRITTEN: tuple[Written, ...] = (
 
 
 def measure(folder: Path, exported: Found) -> dict[str, dict[str, tuple[int, int]]]:
-    """By damage and contender: how many were caught, out of how many. exported: what `report.export.measure` found."""
+    """Count by damage and contender how many were detected, out of how many.
+
+    exported: result of `report.export.measure`.
+    """
     found: dict[str, dict[str, tuple[int, int]]] = {}
     weights, bias = (np.load(folder / "weights.npz")[name] for name in ("weights", "bias"))
     for name, place in PLACES.items():
@@ -83,7 +86,7 @@ def measure(folder: Path, exported: Found) -> dict[str, dict[str, tuple[int, int
 
 
 def caught(use: Callable[[], object], errors: type[Exception] = Exception) -> bool:
-    """Whether somebody notices, with one of these errors; by default any, for each library has its own."""
+    """Whether a use raises one of these errors; by default any, since each library has its own."""
     try:
         use()
     except errors:
@@ -133,7 +136,7 @@ def bit_flipped(place: Path, weights: Floats, generator: random.Random) -> Path:
 
 
 def cut(place: Path, generator: random.Random) -> Path:
-    """Lose the end of the file that holds most."""
+    """Cut off the end of the largest file."""
     copy = copied(place)
     file = max(copy.glob("model.onnx*"), key=lambda path: path.stat().st_size)
     data = file.read_bytes()
@@ -142,7 +145,7 @@ def cut(place: Path, generator: random.Random) -> Path:
 
 
 def weights_replaced(place: Path, weights: Floats, changed: Floats) -> Path:
-    """Write other weights in the place of these."""
+    """Replace the weights in the file."""
     file, start, written = find(copied(place), weights)
     data, other = file.read_bytes(), written(changed)
     file.write_bytes(data[:start] + other + data[start + len(other) :])
@@ -171,7 +174,7 @@ def find(folder: Path, weights: Floats) -> tuple[Path, int, Written]:
 
 
 def wrong_export(folder: Path, change: Change) -> None:
-    """Export our checkpoint with numbers that are not its own."""
+    """Export our checkpoint with changed weights."""
     from export import export
     from export.formats import onnx
     from trainer import load_checkpoint
@@ -188,9 +191,9 @@ def wrong_export(folder: Path, change: Change) -> None:
 
 
 def wrong_exports(folder: Path, place: str) -> dict[str, bool]:
-    """Export what is not the trained model, with the contender that has this place; say what it notices."""
+    """Export changed models with a contender, by its folder; return which it detects."""
     if place == "ours":
-        wrong_export(folder, lambda weights, bias: (weights, bias))  # which is right, and is not refused
+        wrong_export(folder, lambda weights, bias: (weights, bias))  # unchanged, so it is not refused
         return {name: caught(partial(wrong_export, folder, change), KitError) for name, change in WRONG.items()}
     numbers = np.load(folder / "weights.npz")
     path = folder / f"wrong-{place}.onnx"
@@ -225,4 +228,4 @@ def layout(found: dict[str, dict[str, tuple[int, int]]]) -> str:
     """Lay out the table."""
     names = list(next(iter(found.values())))
     rows = [(damage, *("{} of {}".format(*by[name]) for name in names)) for damage, by in found.items()]
-    return table(("damage; caught", *names), rows)
+    return table(("damage; detected", *names), rows)

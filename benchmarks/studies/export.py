@@ -1,4 +1,4 @@
-"""Benchmark of exporting: what it costs, what the files weigh, and how they answer; Markdown on standard output.
+"""Benchmark of exporting: its cost, the files' sizes, and their accuracy; Markdown on standard output.
 
 python -m benchmarks.export --data-dir DIR
 """
@@ -52,7 +52,7 @@ def compare(data: str, data_dir: Path, place: Path, *, rounds: int) -> Iterator[
 
 
 def processor_time(checkpoint: Path, rounds: int) -> str:
-    """Compare the processor time of the command with that of the imports it cannot do without."""
+    """Compare the processor time of the command with that of its imports alone."""
     commands = {
         EXPORT: partial(process, "-m", "kit", "export", checkpoint, "--format", "onnx"),
         IMPORTS: partial(process, "-c", "import numpy, onnxruntime, onnx"),
@@ -68,7 +68,7 @@ def processor_time(checkpoint: Path, rounds: int) -> str:
 
 
 def children() -> float:
-    """Processor seconds that ended child processes have taken."""
+    """Processor seconds of the child processes that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -86,7 +86,7 @@ def export_all(checkpoint: Path, data: str, data_dir: Path) -> list[Figures]:
 
 
 def sizes(reports: list[Figures]) -> str:
-    """Lay out what the files weigh, and how they answer on the test images."""
+    """Lay out the sizes of the files, and their figures on the test images."""
     from export.formats import FORMATS
     from runtime.artefact import PREFIX, dumps
 
@@ -127,7 +127,7 @@ def sizes(reports: list[Figures]) -> str:
 
 
 def throughput(paths: dict[str, Path], images: NDArray[np.uint8], rounds: int) -> str:
-    """Compare the time that the two ONNX files take for the same images, in bare sessions of one thread."""
+    """Compare the two ONNX files' throughput on the same images, in bare sessions with one thread."""
     import runtime
     from runtime.session import open_session
 

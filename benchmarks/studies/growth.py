@@ -1,4 +1,4 @@
-"""How time and memory grow with the number of images; made-up images, each run in a fresh process."""
+"""How time and memory grow with the number of images: synthetic images, each run in a fresh process."""
 
 import resource
 import tempfile
@@ -27,9 +27,9 @@ FLAT, ROOM = 1.2, GB
 
 
 def compare(sizes: Sequence[int], *, rounds: int, mapped_size: int, room: int = ROOM) -> Iterator[str]:
-    """Yield tables: the sizes in memory, and the largest mapped from a file by a process with little room.
+    """Yield tables: the sizes in memory, and the largest mapped from a file under a memory limit.
 
-    room: bytes that the mapped run may take beyond what it has when everything is imported.
+    room: bytes that the mapped run may take beyond those after its imports.
     """
     runs: dict[int, list[dict[str, Any]]] = {size: [] for size in sizes}
     for _ in range(rounds):
@@ -87,7 +87,7 @@ def in_memory(count: int, epochs: int) -> dict[str, float]:
 
 
 def mapped(folder: str, room: int, epochs: int) -> dict[str, float]:
-    """Train on images mapped from a file, with the process held to `room` bytes beyond what it has now."""
+    """Train on images mapped from a file, with a limit of `room` bytes beyond those that the process has now."""
     imported = memory("RssAnon")
     limit = memory("VmData") + room
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -103,7 +103,7 @@ def figures(train: Split, epochs: int, memory_limit: int | None = None) -> dict[
     images, targets = np.empty((TEST_IMAGES, SIDE, SIDE, 1), np.uint8), np.empty(TEST_IMAGES, np.int64)
     fill(images, targets, seed=2)
     labels = tuple(map(str, range(CLASSES)))
-    data = Dataset(name="made up", labels=labels, train=train, test=Split.of(images, targets))
+    data = Dataset(name="synthetic", labels=labels, train=train, test=Split.of(images, targets))
     started = time.perf_counter()
     fitted: Fit = fit(data, FitConfig(epochs=epochs, device="cpu"), memory_limit=memory_limit)
     seconds = [epoch.seconds for epoch in fitted.history]
@@ -123,7 +123,7 @@ def write(folder: Path, count: int) -> None:
 
 
 def fill(images: NDArray[np.uint8], targets: NDArray[np.int64], *, seed: int) -> None:
-    """Make up images, [N, H, W, C]: noise on a faint pattern for each class."""
+    """Fill in synthetic images, [N, H, W, C]: noise on a faint pattern for each class."""
     patterns = np.random.default_rng(0).integers(0, PATTERN, (CLASSES, *images.shape[1:]), np.uint8)
     generator = np.random.default_rng(seed)
     targets[:] = generator.integers(0, CLASSES, len(targets))

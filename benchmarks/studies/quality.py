@@ -66,16 +66,16 @@ def fashion_peers(data: Dataset, data_dir: Path, *, scikit_learn: bool) -> dict[
 
 
 def scikit_learn_accuracy(data: Dataset, solver: str, iterations: int) -> float:
-    """Test accuracy of scikit-learn's logistic regression with its default penalty, on normalised pixels."""
+    """Test accuracy of scikit-learn's logistic regression with its default penalty, on standardised pixels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier = LogisticRegression(solver=solver, max_iter=iterations, random_state=0)
-        classifier.fit(normalised(data.train, data.train).astype(np.float32), data.train.targets.numpy())
-    return float(classifier.score(normalised(data.test, data.train).astype(np.float32), data.test.targets.numpy()))
+        classifier.fit(standardised(data.train, data.train).astype(np.float32), data.train.targets.numpy())
+    return float(classifier.score(standardised(data.test, data.train).astype(np.float32), data.test.targets.numpy()))
 
 
 def recounted(model: Model, split: Split) -> float:
-    """Accuracy, counted anew with numpy in double precision."""
+    """Accuracy, recomputed with numpy in double precision."""
     pixels = split.images.numpy().astype(np.float64)  # [N, H, W, C]
     features = ((pixels - model.mean.numpy()) / model.std.numpy()).reshape(len(split), -1)
     logits = features @ model.weights.T.numpy().astype(np.float64) + model.bias.numpy()  # [N, K]
@@ -102,7 +102,7 @@ def optima(problems: dict[str, Dataset], decays: tuple[float, ...] = DECAYS) -> 
     head = ("images", "λ", "ours", "iterations", "s", "scikit-learn", "iterations", "s", "ours higher by", "target")
     for name, data in problems.items():
         rows = []
-        features, targets = normalised(data.train, data.train), data.train.targets.numpy()
+        features, targets = standardised(data.train, data.train), data.train.targets.numpy()
         for decay in decays:
             ours, peer = our_optimum(data, decay), scikit_learn_optimum(features, targets, decay)
             mine, theirs = (objective(features, targets, found.weights, found.bias, decay) for found in (ours, peer))
@@ -146,7 +146,7 @@ def objective(features: Floats, targets: NDArray[np.int64], weights: Floats, bia
     return float(losses.mean() + decay / 2 * np.sum(weights**2))
 
 
-def normalised(split: Split, train: Split) -> Floats:
+def standardised(split: Split, train: Split) -> Floats:
     """Standardise pixels as the trainer does, by the training pixels' mean and standard deviation: float64 [N, D]."""
     mean, std = (statistic.numpy().astype(np.float64) for statistic in pixel_statistics(train.images))
     pixels = split.images[:].to(torch.float64).numpy()  # [N, H, W, C]

@@ -37,7 +37,7 @@ main(["--help"])
 @click.command()
 @fashion
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True)
-@click.option("--calls", type=click.IntRange(100), default=20_000, show_default=True, help="In each thread.")
+@click.option("--calls", type=click.IntRange(100), default=20_000, show_default=True, help="Calls in each thread.")
 def main(data_dir: Path | None, rounds: int, calls: int) -> None:
     """Time classifying, starting and importing, on a model of Fashion-MNIST."""
     folder = fashion_dir(data_dir)
@@ -126,7 +126,7 @@ def batch(path: Path, images: NDArray[np.uint8], rounds: int) -> str:
 
 
 def threads(path: Path, images: NDArray[np.uint8], calls: int) -> str:
-    """Compare what eight threads get done with one classifier, and with a bare session for each."""
+    """Compare the throughput of eight threads with one classifier, and with a bare session each."""
     import runtime
 
     classifier = runtime.load(path)
@@ -153,7 +153,7 @@ def threads(path: Path, images: NDArray[np.uint8], calls: int) -> str:
 
 
 def all_threads(pool: ThreadPoolExecutor, do: Callable[[int], None]) -> None:
-    """Do something in all threads to its end."""
+    """Run a function in all threads, to its end."""
     list(pool.map(do, range(THREADS)))
 
 

@@ -1,8 +1,8 @@
-"""Benchmark of growth: training and scoring from 10⁴ images to 10⁷, and what that says of 10⁸ and 10¹⁰.
+"""Benchmark of growth: training and scoring from 10⁴ images to 10⁷, and an estimate for 10⁸ and 10¹⁰.
 
     python -m benchmarks.scale --write docs/scale.md
 
-Images are made up, 28 × 28 in grey; each measurement runs in a fresh process.
+Images are synthetic, 28 × 28 in grey; each measurement runs in a fresh process.
 """
 
 import io
@@ -44,10 +44,10 @@ Found = dict[str, dict[int, dict[str, float]]]
 @click.command()
 @click.option("--size", "sizes", type=click.IntRange(1000), multiple=True, default=SIZES, show_default=True)
 @click.option("--encoded-most", type=click.IntRange(1000), default=ENCODED_MOST, show_default=True,
-              help="Images that are made into Parquet, which takes longer than the rest.")  # fmt: skip
+              help="Most images that are encoded as Parquet, which takes longer than the rest.")  # fmt: skip
 @click.option("--limited-bytes", type=click.IntRange(10**6), default=LIMITED_BYTES, show_default=True,
-              help="Of the data set that a process with 1 GB trains on.")  # fmt: skip
-@click.option("--write", "page", type=click.Path(path_type=Path, dir_okay=False), help="A page to put the tables into.")
+              help="Bytes of the data set that a process with 1 GB trains on.")  # fmt: skip
+@click.option("--write", "page", type=click.Path(path_type=Path, dir_okay=False), help="Page to put the tables into.")
 def main(sizes: tuple[int, ...], encoded_most: int, limited_bytes: int, page: Path | None) -> None:
     """Measure how training and scoring grow with the number of images."""
     disturbance = Disturbance()
@@ -67,7 +67,7 @@ def main(sizes: tuple[int, ...], encoded_most: int, limited_bytes: int, page: Pa
 
 
 def measure(sizes: Sequence[int], encoded_most: int, folder: Path) -> Found:
-    """Measure every way at every size: images a second, and the peak of the largest process in bytes."""
+    """Measure each way at each size: images a second, and the peak memory of the largest process in bytes."""
     found: Found = {}
     for size in sizes:
         place = folder / str(size)
@@ -220,7 +220,7 @@ def all_reduce(folder: Path) -> float:
 
 
 def arithmetic(found: Found, exchange: float) -> str:
-    """Reckon from the largest sizes what 10⁸ and 10¹⁰ images take."""
+    """Estimate from the largest sizes what 10⁸ and 10¹⁰ images need."""
     rates = {name: by_size[max(by_size)]["rate"] for name, by_size in found.items()}
     train, decode = rates["training from the mapped cache"], rates["decoding Parquet, the first time"]
     scoring = rates["scoring Parquet, 1 worker"]
@@ -247,7 +247,7 @@ def arithmetic(found: Found, exchange: float) -> str:
         ("its time between two processes here", *(f"{exchange * 1e6:,.0f} µs" for _ in HORIZONS)),
         ("its time at 10 Gbit/s, without latency", *(f"{wire * 1e6:,.0f} µs" for _ in HORIZONS)),
     ]  # fmt: skip
-    return table(("to reckon with", *(f"10{'⁸' if count == 10**8 else '¹⁰'} images" for count in HORIZONS)), rows)
+    return table(("estimate", *(f"10{'⁸' if count == 10**8 else '¹⁰'} images" for count in HORIZONS)), rows)
 
 
 def disk(count: int) -> float:

@@ -1,4 +1,4 @@
-"""Benchmark of input skew: false alarms, what is found, and what it costs; Markdown on standard output.
+"""Benchmark of the detection of input skew: false alarms, detections, and cost; Markdown on standard output.
 
 python -m benchmarks.skew --data-dir DIR
 """
@@ -33,7 +33,7 @@ Change = Callable[[Pixels], Pixels]
 
 
 def linear(factor: float, offset: float = 0) -> Change:
-    """Make a change of brightness or contrast."""
+    """Make a change of brightness or of contrast."""
     return lambda images: np.clip(np.round(images * float(factor) + float(offset)), 0, 255).astype(np.uint8)
 
 
@@ -69,7 +69,7 @@ class Subject:
 
     @classmethod
     def of(cls, data: Dataset) -> "Subject":
-        """Take a data set's statistics as training and exporting do."""
+        """Compute a data set's statistics as training and exporting do."""
         mean, std = (values.numpy() for values in provenance.pixel_statistics(data.train.images))
         images = data.test.images.numpy()
         return cls(
@@ -82,7 +82,7 @@ class Subject:
 @click.command()
 @fashion
 def main(data_dir: Path | None) -> None:
-    """Count what is named on test images, as they are and altered."""
+    """Count detections on test images, unchanged and altered."""
     folder = fashion_dir(data_dir)
     subjects = {
         "Fashion-MNIST": Subject.of(load_data("fashion-mnist", data_dir=folder)),
@@ -101,7 +101,7 @@ def compare(subjects: Mapping[str, Subject], colours: Mapping[str, Subject]) -> 
 
 
 def false_alarms(subjects: Mapping[str, Subject]) -> str:
-    """Count single images and windows of which anything is named though nothing is wrong."""
+    """Count single images and windows that raise a false alarm."""
     rows = []
     for name, subject in subjects.items():
         for change, apply in MODERATE.items():
@@ -124,7 +124,7 @@ def false_alarms(subjects: Mapping[str, Subject]) -> str:
 
 
 def found(subjects: Mapping[str, Subject], wrong: Mapping[str, tuple[str, Change]], least: float | None = None) -> str:
-    """Count single images and windows of which the cause is named, and those of which another is."""
+    """Count single images and windows for which the right cause is named, and those for which another is."""
     rows = []
     for name, subject in subjects.items():
         for change, (cause, apply) in wrong.items():
@@ -142,7 +142,7 @@ def found(subjects: Mapping[str, Subject], wrong: Mapping[str, tuple[str, Change
 
 
 def cost(subjects: Mapping[str, Subject]) -> str:
-    """Time looking at a classifier's first images, and at a single one."""
+    """Time the detection on a classifier's first images, and on a single one."""
     rows = []
     for name, subject in subjects.items():
         for count, limit in ((FEW, MILLISECONDS), (1, MILLISECONDS)):
@@ -155,7 +155,7 @@ def cost(subjects: Mapping[str, Subject]) -> str:
 
 
 def named(images: Pixels, statistics: PixelStatistics, size: int) -> tuple[Counter[str], int]:
-    """Count the causes that are named of windows of so many images each; return the number of windows too."""
+    """Count the causes that are named for windows of `size` images; return the number of windows too."""
     starts = range(0, len(images) - size + 1, size)
     return (
         Counter(finding.cause for start in starts for finding in findings(images[start : start + size], statistics)),
@@ -164,13 +164,13 @@ def named(images: Pixels, statistics: PixelStatistics, size: int) -> tuple[Count
 
 
 def share(counts: Counter[str], total: int) -> str:
-    """Say how often anything was named, and what."""
+    """Write how often a cause was named, and which."""
     causes = f" ({', '.join(sorted(counts))})" if counts else ""
     return f"{counts.total() / total:.2%}{causes}"
 
 
 def crops(photos: tuple[int, ...], step: int = STEP) -> Dataset:
-    """Cut scikit-learn's photos in bands, for training and test by turns, and these in overlapping crops."""
+    """Cut scikit-learn's photos into bands, alternately for training and test, and these into overlapping crops."""
     halves: list[list[Pixels]] = [[], []]
     targets: list[list[int]] = [[], []]
     for target, photo in enumerate(load_sample_images().images[index] for index in photos):

@@ -1,4 +1,4 @@
-"""The whole command, from the start of the process to its end, against the textbook's script; and where it goes.
+"""The whole command, from the start of the process to its end, against the textbook's script; and its parts.
 
 Nothing heavy is imported at the top, since the imports are a part of what is timed.
 """
@@ -19,7 +19,10 @@ TEXTBOOK = "the textbook's script, 10 epochs"
 
 
 def compare(data_dir: Path, *, rounds: int, data: str = "fashion-mnist", floor: float = 0.84) -> Iterator[str]:
-    """Yield tables. floor: the least sane test accuracy of ours."""
+    """Yield tables.
+
+    floor: test accuracy below which our model has not learned.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ours: dict[str, Callable[[], object]] = {
@@ -52,7 +55,7 @@ def check_textbook(data_dir: Path) -> None:
 
 
 def where(data: str, data_dir: Path, rounds: int) -> str:
-    """Lay out where the command's time goes: medians over fresh processes."""
+    """Lay out the times of the command's parts: medians over fresh processes."""
     runs = []
     for _ in range(rounds):
         started = time.perf_counter()
@@ -66,7 +69,7 @@ def where(data: str, data_dir: Path, rounds: int) -> str:
 
 
 def instrumented(data: str, data_dir: str) -> dict[str, float]:
-    """Do what the command does, and time the parts; for a fresh process."""
+    """Train as the command does, and time the parts; for a fresh process."""
     parts: dict[str, float] = {}
     clock = Clock(parts)
     import torch  # noqa: F401
@@ -78,9 +81,6 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
     from trainer.report.run import Run
 
     clock.note("import trainer")
-    if data != "digits":
-        import torchvision.datasets  # noqa: F401
-    clock.note("import torchvision")
     dataset = load_data(data, data_dir=data_dir)
     clock.note("load the data")
     saves: list[float] = []
@@ -108,7 +108,7 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
 
 
 class Clock:
-    """Notes the seconds since the last note; those noted under no name are left out."""
+    """Notes the seconds since the last note; those without a name are left out."""
 
     def __init__(self, parts: dict[str, float]) -> None:
         self._parts, self._last = parts, time.perf_counter()

@@ -1,4 +1,4 @@
-"""Pictures of ratios: bars on a logarithmic scale, which say the same in grey; the same figures give the same bytes."""
+"""Bar charts of ratios on a logarithmic scale, legible in grey; the same figures give the same bytes."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

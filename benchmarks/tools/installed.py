@@ -1,4 +1,4 @@
-"""What a package takes on disk with all that it needs, from the file lists of what is installed here."""
+"""Size of a package on disk with its dependencies, from the file lists of the installed distributions."""
 
 from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution

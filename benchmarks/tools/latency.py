@@ -1,4 +1,4 @@
-"""How long an opened model takes for an image, once its answers are checked.
+"""Latency of an opened model, once its answers are checked.
 
 numpy is imported in the functions: a process that answers once is timed with the imports that it needs itself.
 """
@@ -80,5 +80,5 @@ def latencies(call: Clocked, items: list[Any], seconds: float) -> list[float]:
 
 
 def percentile99(values: list[float]) -> float:
-    """The value that a hundredth of them exceeds."""
+    """The 99th percentile."""
     return quantiles(values, n=100)[98] if len(values) > 1 else values[0]

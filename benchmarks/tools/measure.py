@@ -32,7 +32,7 @@ Found = dict[str, Figures]  # by contender, ours first
 
 
 def machine(packages: Sequence[str] = PACKAGES) -> str:
-    """Say in a line what the figures were taken on, and how busy it was."""
+    """Describe the machine and its load in a line."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
@@ -50,7 +50,7 @@ def _cpu_model() -> str:
 
 
 class Disturbance:
-    """How much of the machine's time went elsewhere since this was made; from /proc/stat, so on Linux alone."""
+    """How much of the processor time went to others since this was made; from /proc/stat, so on Linux alone."""
 
     def __init__(self) -> None:
         self._before = self._now()
@@ -58,7 +58,7 @@ class Disturbance:
     def __str__(self) -> str:
         total, busy, stolen, own = (now - before for now, before in zip(self._now(), self._before, strict=True))
         if not total:
-            return "how much of the cores' time went elsewhere is not known"
+            return "the share of other processes is not known"
         return (
             f"of the cores' time while this ran, other processes took {max(0.0, busy - own) / total:.0%} "
             f"and the host's other guests {stolen / total:.0%}"
@@ -99,7 +99,7 @@ def interleaved(
 
 
 def comparison(seconds: Seconds, ours: str, limits: Mapping[str, float]) -> str:
-    """Lay out medians, and the ratio of our median to each peer's; limits: the largest ratio that is aimed at."""
+    """Lay out medians, and the ratio of our median to each peer's; limits: the largest ratio to aim at."""
     mine = median(seconds[ours])
     rows = []
     for name, times in seconds.items():
@@ -111,13 +111,16 @@ def comparison(seconds: Seconds, ours: str, limits: Mapping[str, float]) -> str:
 
 
 def aimed(value: float, limit: float, *, least: bool = False) -> str:
-    """Say what was aimed at, and whether it is met; least: the limit is the smallest value, not the largest."""
+    """Write a limit, and whether it is met.
+
+    least: whether the limit is the smallest value, not the largest.
+    """
     met = value >= limit if least else value <= limit
     return f"{'≥' if least else '≤'} {limit:.4g}: {'met' if met else 'MISSED'}"
 
 
 def medians(runs: Mapping[str, Sequence[Figures]]) -> Found:
-    """By contender, the median of each of its figures over the rounds; of what is no number, the last."""
+    """By contender, the median of each of its figures over the rounds; of values that are not numbers, the last."""
     return {name: {key: _middle([one[key] for one in of]) for key in of[0]} for name, of in runs.items()}
 
 
@@ -175,7 +178,7 @@ fashion = click.option(
     type=click.Path(path_type=Path),
     envvar="KIT_DATA_DIR",
     show_envvar=True,
-    help="Where Fashion-MNIST lies.",
+    help="Folder of Fashion-MNIST.",
 )
 
 

@@ -1,4 +1,4 @@
-"""What the report measures on: images as arrays, and one trained model in everybody's form, so that answers compare."""
+"""The subject of the report: images as arrays, and one trained model in each contender's form."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ SPLITS = ("train", "test")
 
 
 def prepare(folder: Path, data: str, data_dir: Path | None, *, few: bool) -> str:
-    """Write images and model; return what they are, in words. folder: an empty one. few: the first 10,000 alone."""
+    """Write images and model; return a description.
+
+    folder: an empty one.
+    few: whether to take the first 10,000 images alone.
+    """
     from trainer import Split, fit, load_data, save_checkpoint
 
     loaded = load_data(data, data_dir=data_dir)
@@ -66,7 +70,7 @@ def write_pictures(folder: Path, images: NDArray[np.uint8], count: int = 100) ->
 
 
 def write_models(folder: Path, checkpoint: Any) -> None:
-    """Write the weights, folded for raw pixels, as users of torch and of scikit-learn keep them; and what is right."""
+    """Write the weights, folded for raw pixels, as users of torch and scikit-learn keep them, and the right probabilities."""
     import joblib
     import torch
 

@@ -70,7 +70,7 @@ def write_pictures(folder: Path, images: NDArray[np.uint8], count: int = 100) ->
 
 
 def write_models(folder: Path, checkpoint: Any) -> None:
-    """Write the weights, folded for raw pixels, as users of torch and scikit-learn keep them, and the right probabilities."""
+    """Write the weights, folded for raw pixels, in torch's and scikit-learn's formats, and the right probabilities."""
     import joblib
     import torch
 

@@ -10,10 +10,10 @@ COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
     "export": ("export.cli:export", "Turn a checkpoint into artefacts, each checked before it exists."),
     "classify": ("runtime.commands.classify:classify", "Classify images with an artefact; needs no torch."),
-    "evaluate": ("export.evaluation:evaluate", "Take an artefact's figures on a data set's test images."),
-    "inspect": ("runtime.commands.classify:inspect", "Say what is in an artefact."),
-    "selftest": ("runtime.commands.classify:selftest", "Run an artefact's golden examples on this device."),
-    "bench": ("runtime.commands.classify:bench", "Measure what artefacts cost on this device."),
+    "evaluate": ("export.evaluation:evaluate", "Evaluate an artefact on a test set."),
+    "inspect": ("runtime.commands.inspect:inspect", "Describe what is in an artefact."),
+    "selftest": ("runtime.commands.selftest:selftest", "Run an artefact's golden examples on this device."),
+    "bench": ("runtime.commands.bench:bench", "Measure the speed and memory of artefacts on this device."),
 }
 
 

@@ -26,7 +26,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|np|numpy|os|pathlib|torch|typing)\..*"),
     (r"py:.*", r"(export|runtime|trainer)(\.[a-z_]+)+\.\w+"),
-    (r"py:.*", r"(ImageLike|ModelPath|Pixels)"),
+    (r"py:.*", r"(FilePath|ImageLike|Pixels)"),
     (r"py:.*", r"(float\d+|u?int\d+|Any|Callable|Iterable|Mapping|NDArray|Path|Sequence|Tensor)"),
 ]
 
@@ -65,8 +65,19 @@ def _readme(_app: Sphinx, _path: object, _parent: str, content: list[str]) -> No
     content[0] = re.sub(r"\[([^\[\]]+)\]\(([^()]+)\)", link, content[0])
 
 
+def listed(paragraph: str) -> str:
+    """Make list items of `name: meaning` lines, which a sentence may follow; any other paragraph stays as it is."""
+    items, *sentence = re.split(r"\n(?=[A-Z]\w+ )", paragraph, maxsplit=1)
+    if not all(re.match(r"\w+(, \w+)*: |    ", line) for line in items.splitlines()):
+        return paragraph
+    items = re.sub(
+        r"^(\w[^:\n]*): ", r"- `\1`: ", re.sub(r"^    ", "  ", items, flags=re.MULTILINE), flags=re.MULTILINE
+    )
+    return "\n\n".join([items, *sentence])
+
+
 def _docstring(_app: Sphinx, _what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
-    lines[:] = rest("\n".join(lines)).splitlines()
+    lines[:] = rest("\n\n".join(map(listed, "\n".join(lines).split("\n\n")))).splitlines()
 
 
 def _signature(

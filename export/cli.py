@@ -18,36 +18,21 @@ from .gate.verification import Verification, load_images
 
 @click.command()
 @click.argument("checkpoint_or_run", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--format",
-    "formats",
-    type=click.Choice(list(FORMATS)),
-    multiple=True,
-    default=["onnx"],
-    show_default="onnx",
-    help=f"{'; '.join(f'{name}: {item.purpose}' for name, item in FORMATS.items())}. May be given again.",
-)
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="File to write, or a folder.  [default: beside the checkpoint]"
-)
-@click.option("--opset", type=int, help="Of the ONNX operators.  [default: 13]")
-@click.option("--target-ort", metavar="VERSION", help="The oldest onnxruntime that has to load the file, such as 1.15.")
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Largest difference in probability that passes.  [default: "
-    + ", ".join(f"{item.tolerance:g} for {name}" for name, item in FORMATS.items())
-    + "]",
-)
-@click.option(
-    "--verify-on", metavar="DATA", help="Compare on the test images of a data set too, as for kit train --data."
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="KIT_DATA_DIR",
-    help="Where torchvision's sets lie.",
-)
+@click.option("--format", "formats", type=click.Choice(list(FORMATS)), multiple=True, default=["onnx"],
+              show_default="onnx", help=f"{'; '.join(f'{name}: {item.purpose}' for name, item in FORMATS.items())}. "
+              "May be given again.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path),
+              help="File or folder to write to.  [default: beside the checkpoint]")  # fmt: skip
+@click.option("--opset", type=int, help="ONNX opset version.  [default: 13]")
+@click.option("--target-ort", metavar="VERSION", help="Oldest onnxruntime that has to load the file, such as 1.15.")
+@click.option("--tolerance", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              help="Largest difference in probability allowed.  "
+              "[default: "
+              + ", ".join(f"{item.tolerance:g} for {name}" for name, item in FORMATS.items()) + "]")  # fmt: skip
+@click.option("--verify-on", metavar="DATA",
+              help="Compare on the test images of a data set too, named as for kit train --data.")  # fmt: skip
+@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), envvar="KIT_DATA_DIR",
+              help="Folder of torchvision's data sets.")  # fmt: skip
 @click.option("--json", "as_document", is_flag=True, help="Print the reports as JSON.")
 def export(
     checkpoint_or_run: Path | None,
@@ -62,7 +47,7 @@ def export(
 ) -> None:
     """Export CHECKPOINT_OR_RUN, by default the newest run under runs/.
 
-    Each file is written under a temporary name, opened again, compared with the trained model, and gets its name only
+    Each file is written under a temporary name, opened again, and compared with the trained model. It is renamed only
     if every probability is within the tolerance and the labels are the same (onnx-int8: 99 % of them).
     """
     formats = tuple(dict.fromkeys(formats))
@@ -98,16 +83,8 @@ def _as_json(reports: list[ExportReport]) -> str:
 
 
 def _as_text(reports: list[ExportReport]) -> str:
-    head = (
-        "format",
-        "file",
-        "bytes",
-        "images compared",
-        "largest difference",
-        "labels that differ",
-        "certain",
-        "largest logit error",
-    )
+    head = ("format", "file", "bytes", "images compared", "largest difference", "labels that differ", "certain",
+            "largest logit error")  # fmt: skip
     rows = [head] + [
         (
             report.format,

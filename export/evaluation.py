@@ -1,4 +1,4 @@
-"""`kit evaluate`: the figures of an artefact on a data set's test images, as the trainer took them of the model."""
+"""`kit evaluate`: an artefact's metrics on a test set, the same as those of `kit train`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,8 @@ import click
 import numpy as np
 
 from runtime import Classifier, load
-from runtime.errors import needs_extra
 from runtime.text import as_json, printable, say
+from trainer.report.metrics import classification_metrics
 
 from .gate.parity import answers
 from .gate.verification import LabelledImages, load_images
@@ -19,20 +19,16 @@ COLUMNS = 20  # of a confusion matrix in text
 
 
 @click.command()
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="The artefact, for onnxruntime.")
-@click.option("--data", required=True, metavar="NAME|DIR", help="The data set, as for kit train.")
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    envvar="KIT_DATA_DIR",
-    show_envvar=True,
-    help="Where torchvision's data sets lie, or are downloaded to.  [default: data]",
-)
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="The artefact, an .onnx or .ort file.")
+@click.option("--data", required=True, metavar="NAME|DIR", help="Data set, named as for kit train --data.")
+@click.option("--data-dir", type=click.Path(path_type=Path), envvar="KIT_DATA_DIR", show_envvar=True,
+              help="Folder of torchvision's data sets; missing ones are downloaded to it.  "
+              "[default: data]")  # fmt: skip
 @click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
 def evaluate(model: Path, data: str, data_dir: Path | None, as_document: bool) -> None:
-    """Evaluate an artefact on the test images of a data set: accuracy, loss, and what kit train reports besides.
+    """Evaluate an artefact on a test set: accuracy, loss, and the other metrics of kit train.
 
-    Of a folder without test images it takes those that were held out with the seed that the model was trained with.
+    A folder without test images is split with the random seed of the training, as kit train splits it.
     """
     classifier = load(model)
     images = load_images(classifier.metadata, data, data_dir)
@@ -41,12 +37,10 @@ def evaluate(model: Path, data: str, data_dir: Path | None, as_document: bool) -
 
 
 def figures(classifier: Classifier, data: LabelledImages) -> dict[str, Any]:
-    """Take accuracy (0-1), loss (mean cross-entropy in nats) and `trainer.report.metrics.classification_metrics`.
+    """Compute accuracy (0-1), loss (mean cross-entropy in nats) and `trainer.report.metrics.classification_metrics`.
 
     A probability of 0 counts as 1e-38 in the loss, 87 nats: float32 has no smaller ones.
     """
-    with needs_extra("train", "evaluating an artefact"):
-        from trainer.report.metrics import classification_metrics
     found = answers(classifier.probabilities, data.images)  # [N, K]
     right = found[np.arange(len(found)), data.targets].astype(np.float64)  # [N]
     return {

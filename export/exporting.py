@@ -1,4 +1,4 @@
-"""A checkpoint becomes an artefact: written beside its name, opened again, compared, and only then renamed."""
+"""Export: a file is written under a temporary name, opened again, compared with the model, and only then renamed."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -12,8 +12,8 @@ import numpy as np
 
 from runtime.artefact import Golden, Metadata
 from runtime.digest import digest
+from runtime.files import replacing
 from trainer.checkpoint import Checkpoint
-from trainer.files import replacing
 
 from .appearance import pixel_statistics
 from .arithmetic.bound import Proof, prove
@@ -27,11 +27,14 @@ from .gate.verification import LabelledImages, Verification, verify
 
 @dataclass(frozen=True, kw_only=True)
 class ExportReport:
-    """What was written and how it compared.
+    """The written file, and how it compared with the trained model.
 
-    size: bytes. digest: of the file. parity: on golden, training, black, white and random images. tolerance: largest
-    difference allowed. proof: what cannot differ; None where the model is not the kit's own. verification: what
-    `verify_on` came to, where it was given.
+    size: bytes.
+    digest: the file's, sha256.
+    parity: on golden, training, black, white and random images.
+    tolerance: largest difference in probability allowed.
+    proof: bounds that hold for all images; None where the model is not the kit's own.
+    verification: on the images of `verify_on`; None without them.
     """
 
     format: str
@@ -54,12 +57,16 @@ def export(
     target_ort: str | None = None,
     verify_on: LabelledImages | None = None,
 ) -> ExportReport:
-    """Write `checkpoint` to `path` in a format of `FORMATS`, if the written file answers as the trained model does.
+    """Write `checkpoint` to `path`, if the written file predicts what the trained model predicts.
 
-    tolerance: the largest difference in probability, above 0 and below 1; by default the format's. opset: of the ONNX
-    operators, by default 13, which every onnxruntime since 1.15 loads. target_ort: the onnxruntime that has to load the
-    file, such as "1.15". verify_on: images to compare on as well. Raises ExportError for what cannot be made, and
-    ParityError, `path` staying as it was, where probabilities or labels differ by more than the format lets through.
+    Raises ExportError for what cannot be exported, and ParityError where probabilities or labels differ by more than
+    the format allows; `path` then stays as it was.
+
+    format: a key of `FORMATS`.
+    tolerance: largest difference in probability, above 0 and below 1; by default the format's.
+    opset: ONNX opset version, by default 13, which every onnxruntime since 1.15 loads.
+    target_ort: oldest onnxruntime that has to load the file, such as "1.15".
+    verify_on: more images to compare on.
     """
     if format not in FORMATS:
         raise ExportError(f"expected a format out of {', '.join(FORMATS)}, found {format!r}")
@@ -91,8 +98,8 @@ def export(
 
 @contextmanager
 def written(path: Path, data: bytes, open_artefact: Callable[[Path], Artefact]) -> Iterator[Artefact]:
-    """Open `data` as it will lie at `path`; it gets there if the block ends well."""
-    with replacing(path) as part:
+    """Open `data` under a temporary name; at the end of the block it is renamed to `path`."""
+    with replacing(path, ExportError) as part:
         part.write_bytes(data)
         yield open_artefact(part)
 

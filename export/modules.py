@@ -24,9 +24,10 @@ from typing import Any, Required, TypedDict, Unpack
 import numpy as np
 import torch
 
-from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, dumps, from_json, seal
+from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, dumps, from_json
 from runtime.errors import KitError, needs_extra
 from runtime.image import ImageContract, Pixels
+from runtime.seal import seal
 
 from .appearance import pixel_statistics
 from .errors import ExportError
@@ -34,9 +35,9 @@ from .exporting import ExportReport, gate_for, report, written
 from .formats import FLOAT_TOLERANCE
 from .formats import onnx as onnx_format
 from .formats import torchscript as torchscript_format
-from .formats.raw_pixels import RawPixels, run
 from .formats.target import Target, target_for
 from .gate.parity import Artefact, check_parity, probes
+from .raw_pixels import RawPixels, run
 
 OPSET = 18  # the oldest that torch's exporter writes
 EXAMPLES = 2  # each is an image that the file carries

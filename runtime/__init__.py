@@ -8,9 +8,10 @@ prediction.label, prediction.probability, prediction.index
 ```
 """
 
-from .classifier import Classifier, Prediction, classify, load
+from .classifier import Classifier, Prediction
 from .errors import ArtefactError, InputError, KitError, MissingExtraError, SelfTestError
 from .image import ImageContract
+from .loading import classify, load
 from .skew.first_images import SkewWarning
 
 __all__ = [

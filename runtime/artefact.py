@@ -1,8 +1,8 @@
-"""What goes with the graph inside an artefact: definition, writing as JSON, reading and validating.
+"""The metadata inside an artefact, beside its graph: its definition, writing it as JSON, reading and validating it.
 
-The same six entries travel in every format: in ONNX as `metadata_props` named `kit.<entry>`, each a JSON text; in
-TorchScript as one JSON object in `_extra_files["kit.json"]`. Nothing in them depends on when or where they were
-written. Files for onnxruntime also carry a seal, a digest of all their content.
+Every format holds the same six entries: ONNX as `metadata_props` named `kit.<entry>`, each a JSON text; TorchScript as
+one JSON object in `_extra_files["kit.json"]`. None of them depends on when or where it was written. Files for
+onnxruntime also carry a seal, a digest of all their content.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from .digest import digest, sha256
 from .errors import ArtefactError, InputError
 from .image import CHANNELS, ImageContract, Pixels
+from .seal import EMPTY_SEAL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,22 +30,20 @@ EXTRA_FILE = "kit.json"
 PREFIX = "kit."
 VALUE_BINS, COLOUR_BINS = 16, 25
 SEAL = "seal"
-SEAL_START = b"kit-seal-sha256:"
-UNSEALED = b"0" * 64
-ORT_IDENTIFIER = b"ORTM"
-INTEGER_PRODUCT = b'"\rMatMulInteger'  # as the operator of a node
 ENTRIES = ("version", "labels", "image", "pixel_statistics", "golden", "provenance")
 
 T = TypeVar("T")
 
 
 class Appearance(NamedTuple):
-    """How the training images look, for `runtime.skew.measures` to name what looks otherwise.
+    """Statistics of the training images with which `runtime.skew.measures` detects input skew.
 
-    border, whole: shares of 16 equal ranges of pixel values, at the images' border and all over. colours: shares of 25
-    ranges of colour; empty for greyscale. least_range, least_peak: of any image, lightest pixel less darkest, and
-    lightest. one, several: by names of `runtime.skew.measures`, the limits below which one image, and half of several,
-    look unlike the training images; without the measures that cannot tell.
+    border, whole: shares of 16 equal ranges of pixel values, at the images' border and in the whole image.
+    colours: shares of 25 ranges of colour; empty for greyscale.
+    least_range: the smallest difference between the lightest and the darkest pixel of an image, 0-255.
+    least_peak: the smallest value of the lightest pixel of an image, 0-255.
+    one, several: by the measures' names, the limits below which one image, and half of several images, look unlike the
+        training images; measures that cannot tell are left out.
     """
 
     border: tuple[float, ...]
@@ -58,8 +56,9 @@ class Appearance(NamedTuple):
 
 
 class PixelStatistics(NamedTuple):
-    """Mean and standard deviation of the training pixels, one value a channel, in units of 0-255, and how images look.
+    """Statistics of the training images.
 
+    mean, std: mean and standard deviation of the pixels, one value a channel, in units of 0-255.
     appearance: None in artefacts of format 1.0.
     """
 
@@ -73,10 +72,11 @@ class PixelStatistics(NamedTuple):
 
 
 class Golden(NamedTuple):
-    """Held-out images with the trained model's answers.
+    """Held-out images with the trained model's probabilities.
 
-    images: uint8 [G, H, W, C]. probabilities: float32 [G, K]. tolerance: the largest difference in probability that
-    the artefact may show.
+    images: uint8 [G, H, W, C].
+    probabilities: float32 [G, K].
+    tolerance: the largest difference in probability that the artefact may show.
     """
 
     images: Pixels
@@ -87,9 +87,12 @@ class Golden(NamedTuple):
 class Metadata(NamedTuple):
     """All that an artefact carries beside its graph.
 
-    labels: K different class names in output order. pixel_statistics: None where the training images are not known.
-    provenance: data set, counts, final figures, settings, versions, checkpoint digest; free-form JSON. others: entries
-    by names that this version does not know, as a later one wrote them.
+    labels: K different class names in output order.
+    image: how any image becomes the model's input.
+    pixel_statistics: None where the training images are not known.
+    golden: the examples of the self-test.
+    provenance: data set, counts, final figures, settings, versions, checkpoint digest; free-form JSON.
+    others: entries of a later version, by their names.
     """
 
     labels: tuple[str, ...]
@@ -117,45 +120,9 @@ class Metadata(NamedTuple):
         }
 
     def to_props(self) -> dict[str, str]:
-        """Return the entries as ONNX metadata properties, `kit.<entry>` → JSON text, and a place for the seal."""
+        """Return the entries as ONNX metadata properties, `kit.<entry>` → JSON text, and an empty seal."""
         entries = {PREFIX + name: dumps(value) for name, value in self.to_json().items()}
-        return entries | {PREFIX + SEAL: (SEAL_START + UNSEALED).decode()}
-
-
-def seal(data: bytes) -> bytes:
-    """Put the digest of a written file in the place that `Metadata.to_props` left for it.
-
-    It is the sha256 of the file as it was before, with 64 zeros in that place. Raises ArtefactError where labels or the
-    like hold what looks like a seal.
-    """
-    if data.count(SEAL_START) != 1:
-        raise ArtefactError(
-            f"expected one place for a seal, found {data.count(SEAL_START)}: choose labels without that text"
-        )
-    return data.replace(SEAL_START + UNSEALED, SEAL_START + sha256(data).hexdigest().encode())
-
-
-def check_seal(data: bytes) -> str:
-    """Compare a file with its seal; return the digest of the whole file. Raises ArtefactError where they differ."""
-    found = re.findall(re.escape(SEAL_START) + rb"([0-9a-f]{64})", data)
-    if len(found) != 1:
-        raise ArtefactError(
-            f"expected an artefact made by `kit export`, with a seal, found {len(found)} seals in it: export it again"
-        )
-    expected = sha256(data.replace(SEAL_START + found[0], SEAL_START + UNSEALED)).hexdigest()
-    if expected.encode() != found[0]:
-        raise ArtefactError(
-            f"expected the content that the file was sealed with, {found[0][:12].decode()}…, found {expected[:12]}…: "
-            "it was damaged on its way, copy it again"
-        )
-    return digest(data)
-
-
-def format_of(data: bytes) -> str:
-    """Name the format of a file that `check_seal` passes, as `kit export` does: onnx, onnx-int8 or ort."""
-    if data[4:8] == ORT_IDENTIFIER:
-        return "ort"
-    return "onnx-int8" if INTEGER_PRODUCT in data else "onnx"
+        return entries | {PREFIX + SEAL: EMPTY_SEAL.decode()}
 
 
 def dumps(value: object) -> str:

@@ -1,12 +1,12 @@
-"""Finding tensors of an ONNX file that say their data is in another file.
+"""Detects tensors of an ONNX file whose data is in another file, which no artefact has.
 
-onnxruntime would open that file, of any name, and older versions follow it out of the folder. An artefact has no data
-outside of it. Only as much of protobuf's encoding is read here as it takes to come to the tensors.
+onnxruntime would open that file, whatever its name, and older versions even outside of the folder. This reads only the
+part of protobuf's encoding that leads to the tensors.
 """
 
 from __future__ import annotations
 
-# By kind of message in onnx.proto: the numbers of the fields to go into, and what is there.
+# The messages of onnx.proto: the numbers of the fields that lead to tensors, and the message in each.
 PARTS = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -17,12 +17,12 @@ PARTS = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {13: "external"},
 }
-DEEPEST = 100  # messages in each other, as protobuf itself has it
+DEEPEST = 100  # nested messages, protobuf's own limit
 VARINT, EIGHT_BYTES, MESSAGE, GROUP, GROUP_END, FOUR_BYTES = range(6)
 
 
 def has_external_data(model: bytes) -> bool:
-    """Whether any tensor of an ONNX file has its data elsewhere; False for what is no protobuf."""
+    """Whether any tensor of an ONNX file has external data; False where the file is not valid protobuf."""
     todo = [("model", 0, len(model), 0)]
     while todo:
         kind, at, stop, depth = todo.pop()
@@ -41,7 +41,7 @@ def has_external_data(model: bytes) -> bool:
                     _, at = _varint(model, at)
                 elif wire in (EIGHT_BYTES, FOUR_BYTES):
                     at += 8 if wire == EIGHT_BYTES else 4
-                elif wire not in (GROUP, GROUP_END):  # what is in a group is looked at as if it were here
+                elif wire not in (GROUP, GROUP_END):  # a group's content is read as if it stood here
                     break
         except IndexError:  # cut off
             continue

@@ -125,7 +125,7 @@ def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixe
     """Bring images to the model's size and colour; for one that cannot be read, say why in a line without its name."""
     found: list[Pixels | str] = []
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")  # what is too damaged to use comes as an error besides
+        warnings.filterwarnings("ignore", module="PIL")  # damage that matters raises an error too
         for image in images:
             try:
                 if image is None:

@@ -1,11 +1,15 @@
-"""Opening onnxruntime: the one place that imports it."""
+"""onnxruntime's sessions: opening them, checking what they take and give, binding buffers. The one import of it."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from .artefact import INPUT, OUTPUT, Metadata
 from .errors import ArtefactError
+from .text import one_line
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -18,8 +22,9 @@ MAX_THREADS = 1024
 class Settings(NamedTuple):
     """How onnxruntime runs a model.
 
-    threads: that one call uses, 1 to 1,024. spinning: whether these threads wait for work by turning in circles, which
-    is faster and takes a whole core each. providers: onnxruntime's execution providers, in the order of preference.
+    threads: threads of one call, 1 to 1,024.
+    spinning: whether these threads busy-wait for work, which is faster and keeps one core each at full load.
+    providers: onnxruntime's execution providers, in the order of preference.
     """
 
     threads: int = 1
@@ -28,7 +33,7 @@ class Settings(NamedTuple):
 
 
 def onnxruntime() -> Any:
-    """Import onnxruntime with its telemetry off, which has to be said before the import."""
+    """Import onnxruntime with its telemetry off, which it reads at import."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
@@ -36,13 +41,18 @@ def onnxruntime() -> Any:
 
 
 def open_session(model: bytes, settings: Settings | None = None) -> InferenceSession:
-    """Open an ONNX model; by default on the CPU, with one thread that sleeps between calls. Prints no log lines.
+    """Open an ONNX model without printing log lines.
 
-    Raises ArtefactError where onnxruntime cannot load it, or not on these providers: it never falls back to others.
+    model: the content of an .onnx or .ort file.
+    settings: None for the CPU and one thread that sleeps between calls.
+    Raises ArtefactError where onnxruntime cannot load it, or not with these providers: there is no fallback to others.
     """
     settings = settings or Settings()
-    if b"location" in model:  # an entry that a tensor with its data elsewhere must have
-        _check_whole(model)
+    if b"location" in model:  # the key that a tensor with external data must have
+        from .external_data import has_external_data
+
+        if has_external_data(model):
+            raise ArtefactError("expected all weights in the file, found some in other files: export it again")
     ort = onnxruntime()
     _check(settings, ort.get_available_providers())
     options = ort.SessionOptions()
@@ -54,37 +64,71 @@ def open_session(model: bytes, settings: Settings | None = None) -> InferenceSes
     try:
         session = ort.InferenceSession(model, options, providers=list(settings.providers), enable_fallback=0)
     except Exception as error:  # onnxruntime's own errors share no base class
-        reason = " ".join(str(error).split())
         raise ArtefactError(
-            f"expected an ONNX file that onnxruntime {ort.__version__} loads, found one that it refuses ({reason}): "
-            "export it again, or for an older runtime"
+            f"expected an ONNX file that onnxruntime {ort.__version__} loads, found one that it refuses "
+            f"({one_line(error)}): export it again, or for an older runtime"
         ) from None
-    session.disable_fallback()  # of older ones, which do not know the argument
+    session.disable_fallback()  # for older onnxruntimes, which ignore the argument
     try:
         about = session.get_modelmeta()
         _ = about.custom_metadata_map, about.producer_name, [node.name for node in session.get_inputs()]
         _ = [str(node) for node in (*session.get_inputs(), *session.get_outputs())]
-    except UnicodeDecodeError:  # which onnxruntime itself does not look at
+    except UnicodeDecodeError:  # onnxruntime does not check it
         raise ArtefactError("expected names and metadata in UTF-8, found other bytes: export it again") from None
     _check(settings, session.get_providers())
     return session
 
 
-def _check_whole(model: bytes) -> None:
-    from .external_data import has_external_data
+def check_signature(session: InferenceSession, metadata: Metadata) -> None:
+    """Compare the graph's input and output with the artefact's. Raises ArtefactError where they differ."""
+    height, width, channels = metadata.image.shape
+    expected = f"images: uint8 [N, {height}, {width}, {channels}] → probabilities: float32 [N, {len(metadata.labels)}]"
+    found = " → ".join(
+        ", ".join(f"{node.name}: {node.type.removeprefix('tensor(').rstrip(')')} {node.shape}" for node in nodes)
+        for nodes in (session.get_inputs(), session.get_outputs())
+    )
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    fits = (
+        len(inputs) == len(outputs) == 1
+        and (inputs[0].name, outputs[0].name) == (INPUT, OUTPUT)
+        and (inputs[0].type, outputs[0].type) == ("tensor(uint8)", "tensor(float)")
+        and inputs[0].shape[1:] == [height, width, channels]
+        and outputs[0].shape[1:] == [len(metadata.labels)]
+        and not isinstance(inputs[0].shape[0], int)
+    )
+    if not fits:
+        raise ArtefactError(f"expected {expected}, found {found}: export it again")
 
-    if has_external_data(model):
-        raise ArtefactError("expected all weights in the file, found some that it takes from others: export it again")
+
+def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> tuple[Any, ...]:
+    """Bind one thread's buffers to the session.
+
+    Returns the function that runs the graph, its argument, the input buffers by the image's shape, and the output [K].
+    """
+    height, width, channels = metadata.image.shape
+    pixels = np.zeros((1, height, width, channels), np.uint8)
+    row = np.zeros((1, len(metadata.labels)), np.float32)
+    binding = session.io_binding()
+    binding.bind_cpu_input(INPUT, pixels)
+    binding.bind_output(OUTPUT, "cpu", 0, np.float32, row.shape, row.ctypes.data)
+    inputs = {pixels.shape[1:]: pixels[0]} | ({(height, width): pixels[0, :, :, 0]} if channels == 1 else {})
+
+    def run_and_wait(binding: Any) -> None:
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+
+    run = session.run_with_iobinding if settings.providers == (CPU,) else run_and_wait
+    return run, binding, inputs, row[0]
 
 
-def _check(settings: Settings, there: list[str]) -> None:
+def _check(settings: Settings, available: list[str]) -> None:
     if type(settings.threads) is not int or settings.threads < 1:
         raise ArtefactError(f"expected at least 1 thread, found {settings.threads!r}: leave it out for 1")
     if settings.threads > MAX_THREADS:
         raise ArtefactError(f"expected at most {MAX_THREADS:,} threads, found {settings.threads}: leave it out for 1")
-    absent = [name for name in settings.providers if name not in there]
+    absent = [name for name in settings.providers if name not in available]
     if absent or not settings.providers:
         raise ArtefactError(
-            f"expected providers out of {', '.join(there)}, found {', '.join(map(str, absent)) or 'none'}: install an "
-            "onnxruntime that has them, or leave providers out"
+            f"expected providers out of {', '.join(available)}, found {', '.join(map(str, absent)) or 'none'}: "
+            "install an onnxruntime that has them, or leave providers out"
         )

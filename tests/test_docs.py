@@ -25,7 +25,6 @@ import kit
 from export import export
 from tests.idx import write_fashion
 from tests.reader import (
-    CHECKS,
     ROOT,
     SHELL,
     Block,
@@ -42,6 +41,7 @@ from trainer import FitConfig, fit, load_data
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SLOW = {"formats.md"}  # every format, and a compiler
+SPAWN = {"README.md", "embedding.md", "formats.md", "scale.md", "tutorial.md"}  # their commands start processes
 RUN = {SHELL, "python", "ini"}
 LEAST, SHARE = 20, 0.45  # letters of a message that are fixed, and their share, so that they say something
 
@@ -62,9 +62,7 @@ def reader(data_dir: Path, fashion_model: bytes, tmp_path: Path, monkeypatch: py
     """Somebody with the repository's examples, a model, two images, and a folder of photos."""
     monkeypatch.delenv("KIT_DATA_DIR", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(
-        "trainer.report.plots.write_pictures", lambda *_, **__: []
-    )  # which takes long, and has its tests
+    monkeypatch.setattr("trainer.report.plots.write_plots", lambda *_, **__: [])  # which takes long, and has its tests
     monkeypatch.setattr("trainer.data.decode.POOL_FROM", 10**6)  # so does starting processes
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -85,9 +83,10 @@ def reader(data_dir: Path, fashion_model: bytes, tmp_path: Path, monkeypatch: py
 
 
 def pages(*, run: bool) -> list[object]:
-    """Pages as parameters, by their names; those that take long to run are marked."""
+    """Pages as parameters, by their names; those that take long to run or start processes are marked."""
+    kinds = [(pytest.mark.slow, SLOW), (pytest.mark.spawns, SPAWN)] if run else []
     return [
-        pytest.param(page, id=page.name, marks=[pytest.mark.slow] if run and page.name in SLOW else [])
+        pytest.param(page, id=page.name, marks=[mark for mark, names in kinds if page.name in names])
         for page in PAGES
         if not run or any(block.language in RUN for block in blocks(page))
     ]
@@ -159,6 +158,7 @@ KINDS: dict[str, Callable[[str], object]] = {
 }
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("page", pages(run=False))
 def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
     for block in blocks(page):
@@ -191,7 +191,8 @@ def test_commands_and_options_in_sentences_exist(page: Path) -> None:
         if words[0] == "pytest":
             check_pytest(words)
         if words[:2] == ["python", "-m"]:
-            assert (ROOT / f"{words[2].replace('.', '/')}.py").exists(), piece
+            module = words[2].replace(".", "/")
+            assert (ROOT / f"{module}.py").exists() or (ROOT / module / "__main__.py").exists(), piece
         if re.fullmatch(r"(benchmarks|docs|examples|export|runtime|tests|trainer)/\w+(/\w+)*\.(md|py)", piece):
             assert (ROOT / piece).exists(), piece
         if words[:2] == ["pip", "install"] and "softmax-kit" in piece:
@@ -269,6 +270,7 @@ def test_messages_are_quoted_exactly(block: Block) -> None:
     assert any(fits(message, template) for template in templates()), message
 
 
+@pytest.mark.spawns
 def test_the_message_about_a_budget(reader: Reader) -> None:
     reader.run(["kit", "bench", "model.onnx", "--budget", "p99_us=0"])
     reader.output = reader.errors
@@ -306,6 +308,7 @@ def test_the_dockerfile_installs_the_kit_and_ends_as_a_user() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.spawns
 def test_what_the_dockerfile_copies_can_be_installed(tmp_path: Path) -> None:
     """Its size is within a fifth of what docs/embedding.md says, for other releases of the dependencies."""
     context, target = tmp_path / "context", tmp_path / "installed"
@@ -328,6 +331,7 @@ def test_what_the_dockerfile_copies_can_be_installed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.spawns
 def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
     """As `make docs` does it, on a copy."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("_build"))
@@ -351,7 +355,3 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     text = (ROOT / "docs" / "index.md").read_text()
     listed = {line for block in re.findall(r"\{toctree\}\n(.*?)```", text, re.DOTALL) for line in block.split()}
     assert {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"} <= listed
-
-
-def test_what_is_not_run_is_a_short_list() -> None:
-    assert set(CHECKS) == {".", "curl", "du", "git", "make", "pip", "pre-commit", "pytest"}

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 KINDS = ["wheel", "sdist"]
 
+pytestmark = pytest.mark.spawns
 slow = pytest.mark.slow
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from runtime import load
-from runtime.artefact import INPUT, OUTPUT, Metadata, seal
+from runtime.artefact import INPUT, OUTPUT, Metadata
+from runtime.seal import seal
 
 from ..arithmetic.fold import Folded, prepare
 from ..gate.parity import Artefact

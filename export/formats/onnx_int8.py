@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from runtime.artefact import INPUT, OUTPUT, Metadata, seal
+from runtime.artefact import INPUT, OUTPUT, Metadata
+from runtime.seal import seal
 from trainer.checkpoint import Checkpoint
 
 from ..arithmetic.fold import fold

@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from runtime.artefact import Metadata, seal
+from runtime.artefact import Metadata
+from runtime.seal import seal
 from runtime.session import onnxruntime
 
 from ..arithmetic.fold import Folded, prepare

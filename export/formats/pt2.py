@@ -9,7 +9,7 @@ from runtime.artefact import EXTRA_FILE, Metadata, dumps
 
 from ..arithmetic.fold import Folded, prepare
 from ..gate.parity import Artefact
-from .raw_pixels import SoftmaxRegression, TorchArtefact
+from ..raw_pixels import SoftmaxRegression, TorchArtefact
 from .target import Target
 
 __all__ = ["open_artefact", "prepare", "write"]

@@ -1,33 +1,48 @@
-"""What an artefact costs on this device, in time and memory."""
+"""`kit bench`: measures the latency, throughput, start-up time and memory of artefacts on this device."""
 
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..classifier import Classifier, load
-from ..errors import ArtefactError, SelfTestError
+from ..classifier import Classifier
+from ..errors import ArtefactError, KitError, SelfTestError
+from ..loading import load
 from ..session import onnxruntime
+from ..text import as_json, complain, printable, say
 
 T = TypeVar("T")
 
+COLUMNS = {
+    "size_bytes": ("bytes", ",.0f"),
+    "load_ms": ("load ms", ".2f"),
+    "cold_ms": ("cold ms", ".0f"),
+    "p50_us": ("p50 µs", ".1f"),
+    "p99_us": ("p99 µs", ".1f"),
+    "images_per_s_64": ("images/s at 64", ",.0f"),
+    "images_per_s_1024": ("at 1,024", ",.0f"),
+    "rss_mb": ("peak MB", ".1f"),
+}
+AT_LEAST = ("images_per_s_64", "images_per_s_1024")
 BATCHES = (64, 1024)
 MAX_BATCH_BYTES = 256 * 2**20
 MAX_FRESH_SECONDS = 300
-# Of an artefact's seconds, for each of the fresh processes, the loading, single images, and the two sizes of batches.
+# Shares of an artefact's seconds: for fresh processes, loading, single images, and each of the two batch sizes.
 SHARES = {"fresh": 0.4, "load": 0.1, "single": 0.2, "batch": 0.15}
-WARM_UP = 0.2  # of each share
+WARM_UP = 0.2  # part of each share
 
-# What a user's first script does. On Linux it reads its own peak: getrusage gives its parent's where that was higher.
+# A user's first script. On Linux it reads its own peak memory: getrusage returns the parent's where that was higher.
 FRESH = """
 import sys
 sys.path[:] = sys.argv[2:]
@@ -51,10 +66,63 @@ print(json.dumps([answered, peak]))
 Figures = dict[str, float | None]
 
 
-def measure(path: Path, seconds: float) -> Figures:
-    """Measure the artefact at `path`, in about so many seconds; None for a figure that cannot be had here.
+def read_budget(_context: click.Context, _option: click.Parameter, text: str) -> dict[str, float]:
+    """Parse `p99_us=50,rss_mb=90`. Raises click.BadParameter for an unknown figure or a value that is not a number."""
+    budget: dict[str, float] = {}
+    for part in text.split(",") if text else ():
+        name, _, number = (word.strip() for word in part.partition("="))
+        if name not in COLUMNS or name in budget:
+            raise click.BadParameter(f"expected each of {', '.join(COLUMNS)} once at most, found {part.strip()!r}")
+        try:
+            budget[name] = float(number)
+        except ValueError:
+            budget[name] = math.nan
+        if not 0 <= budget[name] < math.inf:
+            raise click.BadParameter(f"expected {name}=NUMBER, 0 or more, found {part.strip()!r}")
+    return budget
 
-    Raises ArtefactError, and SelfTestError where it does not answer as it should.
+
+@click.command()
+@click.argument("artefacts", metavar="ARTEFACT...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--budget",
+    metavar="NAME=NUMBER,...",
+    default="",
+    callback=read_budget,
+    help=f"Exit 1 where a figure is above its number, or below it for {' and '.join(AT_LEAST)}. "
+    f"Names: {', '.join(COLUMNS)}.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 60),
+    default=2.0,
+    show_default=True,
+    help="About how long to measure each artefact.",
+)
+@click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
+def bench(artefacts: tuple[Path, ...], budget: dict[str, float], seconds: float, as_document: bool) -> None:
+    """Measure each ARTEFACT on this device, after its self-test.
+
+    load: opening the file. cold: from the start of a fresh Python process to its first prediction. p50, p99: latency of
+    classifying one array. images/s: throughput in batches of 64 and of 1,024 images. peak: peak memory of the fresh
+    process, in MB of 2^20 bytes. A dash stands for a figure that cannot be measured here.
+    """
+    entries = [_entry(path, seconds) for path in artefacts]
+    say(as_json(entries) if as_document else _table(entries, machine()))
+    complaints = [line for entry in entries for line in _complaints(entry, budget)]
+    for line in complaints:
+        complain(line)
+    if complaints:
+        sys.exit(1)
+
+
+def measure(path: Path, seconds: float) -> Figures:
+    """Measure an artefact.
+
+    path: the artefact's.
+    seconds: about how long to measure.
+    Returns the figures of COLUMNS; None for one that cannot be measured here. Raises ArtefactError, and SelfTestError
+    where the probabilities are not the trained model's.
     """
     classifier = load(path, selftest=True)
     golden = classifier.metadata.golden
@@ -77,7 +145,7 @@ def measure(path: Path, seconds: float) -> Figures:
 
 
 def _fresh_process(path: Path) -> tuple[float, float | None]:
-    """Classify in a fresh process: seconds from its start to its first answer, and its peak memory in MB."""
+    """Classify in a fresh process; return the seconds from its start to its prediction, and its peak memory in MB."""
     command = [sys.executable, "-c", FRESH, str(path), *sys.path]
     start = time.time()
     try:
@@ -96,7 +164,7 @@ def _fresh_process(path: Path) -> tuple[float, float | None]:
 
 
 def _throughput(path: Path, classifier: Classifier, size: int, seconds: float) -> float | None:
-    """Images a second in batches of one size; None where such a batch is too large for this device."""
+    """Measure images per second at one batch size; None where such a batch is too large for this device."""
     golden = classifier.metadata.golden
     if size * golden.images[0].nbytes > MAX_BATCH_BYTES:
         return None
@@ -112,7 +180,7 @@ def _throughput(path: Path, classifier: Classifier, size: int, seconds: float) -
 
 
 def _repeat(call: Callable[[], T], seconds: float) -> list[T]:
-    """Call until so many seconds have passed, at least once, and return what came back."""
+    """Call for some seconds, at least once, and return the results."""
     end = time.perf_counter() + seconds
     results = [call()]
     while time.perf_counter() < end:
@@ -121,7 +189,7 @@ def _repeat(call: Callable[[], T], seconds: float) -> list[T]:
 
 
 def _durations(call: Callable[[], object], seconds: float) -> list[int]:
-    """Nanoseconds that each call took, once warm."""
+    """Measure the nanoseconds of each call, after a warm-up."""
 
     def timed() -> int:
         start = time.perf_counter_ns()
@@ -142,7 +210,7 @@ def _check(path: Path, found: NDArray[np.floating], expected: NDArray[np.float32
 
 
 def machine() -> dict[str, Any]:
-    """Say where the figures come from."""
+    """Describe the device and the versions that the figures depend on."""
     return {
         "system": platform.platform(),
         "processors": os.cpu_count(),
@@ -150,3 +218,40 @@ def machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "onnxruntime": onnxruntime().__version__,
     }
+
+
+def _entry(path: Path, seconds: float) -> dict[str, Any]:
+    try:
+        return {"artefact": str(path), **measure(path, seconds), "machine": machine()}
+    except KitError as error:
+        return {"artefact": str(path), "error": str(error)}
+
+
+def _complaints(entry: dict[str, Any], budget: dict[str, float]) -> Iterator[str]:
+    """Say why one artefact fails: its error, or each figure beyond its budget."""
+    if "error" in entry:
+        yield entry["error"]
+        return
+    for name, limit in budget.items():
+        found, bound = entry[name], "at least" if name in AT_LEAST else "at most"
+        expected = f"{entry['artefact']}: expected {name} {bound} {limit:g}, found"
+        if found is None:
+            yield f"{expected} none: it cannot be measured here"
+        elif found < limit if name in AT_LEAST else found > limit:
+            yield f"{expected} {found:.6g}"
+
+
+def _table(entries: list[dict[str, Any]], machine: dict[str, Any]) -> str:
+    rows = [["artefact", *(title for title, _ in COLUMNS.values())]]
+    rows += [
+        [printable(entry["artefact"]), *(_cell(entry[name], style) for name, (_, style) in COLUMNS.items())]
+        for entry in entries
+        if "error" not in entry
+    ]
+    first, *rest = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], rest)]) for row in rows]
+    return "\n".join([*table, ", ".join(f"{name} {value}" for name, value in machine.items())])
+
+
+def _cell(figure: float | None, style: str) -> str:
+    return "-" if figure is None else format(figure, style)

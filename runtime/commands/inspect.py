@@ -1,36 +1,60 @@
-"""What is in an artefact of any format. Needs no torch, and runs no code from the file."""
+"""`kit inspect`: describes what is in an artefact of any format, without torch and without running code from it."""
 
 import io
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..artefact import EXTRA_FILE, PREFIX, Metadata, format_of, from_props, from_text
-from ..classifier import MAX_MODEL_BYTES, Classifier
+import click
+
+from ..artefact import EXTRA_FILE, PREFIX, Metadata, from_props, from_text
+from ..classifier import Classifier
 from ..digest import digest
 from ..errors import ArtefactError
+from ..loading import ZIP_START, read_artefact
+from ..seal import format_of
 from ..session import Settings, open_session
-from ..text import printable
+from ..text import as_json, complain, printable, say
 
-ZIP_START = b"PK\x03\x04"
-# What torch.jit.save writes, and torch.export.save of torch 2.8 and newer, and of those before it.
+# The entries that torch.jit.save writes, and torch.export.save since torch 2.8, and before it.
 ZIP_FORMATS = {"torchscript": r"[^/]+/constants\.pkl", "pt2": r"[^/]+/archive_format|serialized_exported_program\.json"}
 ZIP_ENTRY = rf"(?:[^/]+/extra|extra_files)/{re.escape(EXTRA_FILE)}"
 MAX_ENTRY_BYTES = 64 * 2**20
 TYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
-SHOWN, LONGEST = 12, 500  # of a list, and characters of a line, in text
+SHOWN, LONGEST = 12, 500  # entries of a list, and characters of a line, in the text output
+
+
+@click.command()
+@click.argument("artefact", type=click.Path(path_type=Path))
+@click.option("--json", "as_document", is_flag=True, help="Print the description as JSON.")
+def inspect(artefact: Path, as_document: bool) -> None:
+    """Describe ARTEFACT, in any format that `kit export` writes: labels, image contract, provenance and more.
+
+    For a model that is not a valid artefact, prints what the file contains and what is missing, and exits 1.
+    """
+    try:
+        found = describe(artefact)
+        text = as_json(found) if as_document else as_text(found)
+    except RecursionError:
+        complain(f"{artefact}: expected metadata of a few levels, found some too deeply nested: export it again")
+        sys.exit(1)
+    say(text)
+    if "error" in found:
+        complain(found["error"])
+        sys.exit(1)
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Collect what the file at `path` holds, ready for JSON.
+    """Describe the content of a file, ready for JSON.
 
-    Where it is a model but not an artefact that this runtime takes, `error` says why, and what comes after the fault is
-    left out. Raises ArtefactError where it is not even a model.
+    Of a model that is not an artefact for this runtime, `error` says why, and the parts after the fault are left out.
+    Raises ArtefactError where the file is not a model.
     """
-    data = _read(path)
+    data = read_artefact(path)
     parts = _zip_parts(data) if data.startswith(ZIP_START) else _onnx_parts(data)
     found: dict[str, Any] = {}
     try:
@@ -45,7 +69,7 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _onnx_parts(data: bytes) -> Iterator[dict[str, Any]]:
-    """Describe a file for onnxruntime: the graph, what goes with it, and what runs it here."""
+    """Describe a file for onnxruntime: its graph, its metadata, and the session that runs it."""
     session = open_session(data)
     about = session.get_modelmeta()
     props = about.custom_metadata_map
@@ -62,7 +86,7 @@ def _onnx_parts(data: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _zip_parts(data: bytes) -> Iterator[dict[str, Any]]:
-    """Describe a file for torch, which is a zip file: one small entry of it is read, none is unpacked."""
+    """Describe a file for torch, which is a zip file: reads one small entry, unpacks none to disk."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             names = file.namelist()
@@ -84,7 +108,7 @@ def _zip_parts(data: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _entry(file: zipfile.ZipFile) -> bytes:
-    """Read what goes with the model. A size that the zip file's directory states is not relied on."""
+    """Read the metadata, without relying on the size that the zip file's directory states."""
     entries = [entry for entry in file.infolist() if re.fullmatch(ZIP_ENTRY, entry.filename)]
     if len(entries) != 1:
         raise ArtefactError(
@@ -117,24 +141,8 @@ def _node(node: Any) -> dict[str, Any]:
     return {"name": node.name, "type": kind, "shape": list(node.shape)}
 
 
-def _read(path: Path) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise ArtefactError(f"{path}: expected an artefact, found a folder or a device: name a file")
-        with path.open("rb") as file:
-            data = file.read(MAX_MODEL_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ArtefactError(
-            f"{path}: expected an artefact, found: {reason}: make one with `kit export --format onnx`"
-        ) from None
-    if len(data) > MAX_MODEL_BYTES:
-        raise ArtefactError(f"{path}: expected an artefact of at most 2 GB, found a larger file")
-    return data
-
-
 def as_text(found: Mapping[str, Any]) -> str:
-    """Lay out what `describe` returned in two columns, safe for a terminal."""
+    """Format what `describe` returned in two columns, safe for a terminal."""
     rows = [
         (name.replace("_", " ") if number == 0 else "", printable(line))
         for name, value in found.items()
@@ -145,7 +153,7 @@ def as_text(found: Mapping[str, Any]) -> str:
 
 
 def _lines(name: str, value: Any) -> list[str]:
-    """The lines that one entry takes; none if it is empty, or has its place on standard error."""
+    """Format one entry; no lines if it is empty, or is printed on standard error."""
     if name == "error" or value in (None, "", [], {}):
         return []
     if name == "size":

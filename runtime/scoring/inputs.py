@@ -1,4 +1,4 @@
-"""From what was named on the command line to the images to score, in chunks."""
+"""Finds the images that the command line names, and divides them into chunks to score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from ..data.parquet import Rows, find_rows, find_urls, is_parquet, is_url
+from ..data.folder import walk
+from ..data.parquet import Rows, find_rows, find_urls
+from ..data.source import is_parquet, is_url
 from ..errors import InputError
 from ..image import SUFFIXES, is_image
 
@@ -19,25 +21,36 @@ FOOTERS_AT_ONCE = 8
 
 
 class Files(NamedTuple):
-    """Some image files. names: as they were given, or found. folder: the absolute one that they are relative to."""
+    """A chunk of image files.
+
+    names: as they were given, or found.
+    folder: the absolute one that they are relative to.
+    """
 
     names: tuple[str, ...]
     folder: str
 
     @property
     def images(self) -> int:
-        """How many images, at least 1."""
+        """The number of images, at least 1."""
         return len(self.names)
 
 
 Chunk: TypeAlias = Files | Rows
 
 
-def find_chunks(inputs: Iterable[str], *, size: int, column: str | None = None) -> list[Chunk]:
-    """List images in chunks of at most `size`, in the order of the inputs, and in each of the names and rows.
+def place(path: str, row: int | None) -> str:
+    """Name an image in a message: its file, or its row in a Parquet file."""
+    return path if row is None else f"{path}, row {row}"
 
-    inputs: image files, .parquet files, folders of these, globs, and fsspec's URLs of Parquet. column: of the images
-    in Parquet, None for the only one that can hold some. Of Parquet the footers are read. Raises InputError.
+
+def find_chunks(inputs: Iterable[str], *, size: int, column: str | None = None) -> list[Chunk]:
+    """List images in chunks, in the order of the inputs, and in each input by name and row; reads Parquet's footers.
+
+    inputs: image files, .parquet files, folders of these, globs, and fsspec's URLs of Parquet.
+    size: images per chunk, at most.
+    column: Parquet's column with the images; None for the only one that can hold some.
+    Raises InputError.
     """
     folder = os.getcwd()  # noqa: PTH109 - as a string
     names = [name for given in inputs for name in _expand(given)]
@@ -74,15 +87,13 @@ def images_below(folder: str, *, parquet: bool = False) -> list[str]:
 
     parquet: whether Parquet files are listed too.
     """
-    found = []
-    for current, folders, files in os.walk(folder):
-        folders[:] = [inner for inner in folders if not inner.startswith(".")]
-        found += [Path(current, file) for file in files if is_image(file) or (parquet and _is_visible_parquet(file))]
+    found = [
+        Path(current, name)
+        for current, names in walk(folder)
+        for name in names
+        if is_image(name) or (parquet and is_parquet(name))
+    ]
     if not found:
         wanted, kinds = ("images or Parquet", (*SUFFIXES, ".parquet")) if parquet else ("images", SUFFIXES)
         raise InputError(f"{folder}: expected a folder with {wanted}, found none ({', '.join(kinds)}): name another")
     return [str(path) for path in sorted(found)]
-
-
-def _is_visible_parquet(name: str) -> bool:
-    return is_parquet(name) and not name.startswith(".")

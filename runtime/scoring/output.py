@@ -1,4 +1,4 @@
-"""The folder of predictions, which gets its name when it is whole."""
+"""Writes the folder of predictions: whole under its name, or not at all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ScoringError
+from ..files import writable
 from .scorer import schema
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ PART_ROWS = 2**17  # a few megabytes
 
 
 class Predictions:
-    """Part files in a folder, of at least PART_ROWS rows each but the last; memory stays bounded."""
+    """Part files in a folder: each but the last has at least PART_ROWS rows, so that memory stays bounded."""
 
     def __init__(self, folder: Path, name: Path) -> None:
         self._folder, self._name = folder, name
-        self._none = schema().empty_table()
+        self._empty = schema().empty_table()
         self._tables: list[pa.Table] = []
         self._parts = 0
 
@@ -34,7 +35,7 @@ class Predictions:
             self._write()
 
     def close(self) -> None:
-        """Write the rows that are in no file yet; where there are none at all, one without any. Raises ScoringError."""
+        """Write the rows that are not in a file yet; without any rows, one empty file. Raises ScoringError."""
         if self._tables or not self._parts:
             self._write()
 
@@ -43,9 +44,9 @@ class Predictions:
         import pyarrow.parquet as pq
 
         data = pa.BufferOutputStream()
-        pq.write_table(pa.concat_tables([self._none, *self._tables]), data)
+        pq.write_table(pa.concat_tables([self._empty, *self._tables]), data)
         part = self._folder / f"part-{self._parts:05}.parquet"
-        with _writable(self._name), part.open("xb") as file:
+        with writable(self._name, ScoringError), part.open("xb") as file:
             file.write(data.getvalue())
             file.flush()
             os.fsync(file.fileno())
@@ -54,10 +55,10 @@ class Predictions:
 
 
 def check_output(folder: Path) -> None:
-    """Refuse a folder that predictions cannot become. Raises ScoringError."""
-    with _writable(folder):
+    """Refuse a folder that cannot be written to or that is not empty. Raises ScoringError."""
+    with writable(folder, ScoringError):
         found = ""
-        if folder.is_mount():  # which cannot be renamed to
+        if folder.is_mount():  # it cannot be replaced by renaming
             found = "a mount point: name a folder in it"
         elif folder.is_dir():
             found = "one with files: name another, or remove them" if any(folder.iterdir()) else ""
@@ -69,24 +70,26 @@ def check_output(folder: Path) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[Predictions]:
-    """Give predictions to add to, beside `folder` under a hidden name; at the end of the block they get its name.
+    """Give predictions to add to, in a hidden folder beside `folder`, which is renamed to it at the end of the block.
 
-    Where the block fails nothing is left, and what a killed run has left is removed. Makes the folder above. Raises
+    Where the block fails nothing is left. Removes what a killed run has left, and makes the parent folder. Raises
     ScoringError where the disk is full, the place cannot be written to, or another run is writing there.
     """
     final = folder.resolve()
     part = final.with_name(f".{final.name}.part")
-    with _writable(folder):
+    with writable(folder, ScoringError):
+        if part.is_symlink():  # what a link of that name leads to is someone else's
+            part.unlink()
         part.mkdir(parents=True, exist_ok=True)
     with _alone(part, folder):
         try:
-            with _writable(folder):
+            with writable(folder, ScoringError):
                 for stale in part.iterdir():
                     stale.unlink()
             predictions = Predictions(part, folder)
             yield predictions
             predictions.close()
-            with _writable(folder):
+            with writable(folder, ScoringError):
                 part.rename(final)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
@@ -95,13 +98,13 @@ def writing(folder: Path) -> Iterator[Predictions]:
 
 @contextmanager
 def _alone(part: Path, folder: Path) -> Iterator[None]:
-    """Hold a lock on the unfinished predictions, which the system takes back from a run that is killed."""
+    """Hold a lock on the unfinished predictions, which the system releases when a run is killed."""
     try:
         import fcntl
     except ImportError:  # Windows
         yield
         return
-    with _writable(folder):
+    with writable(folder, ScoringError):
         held = os.open(part, os.O_RDONLY)
     try:
         try:
@@ -111,13 +114,3 @@ def _alone(part: Path, folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
-
-
-@contextmanager
-def _writable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ScoringError(
-            f"{folder}: expected a place to write to, found: {error.strerror}: free some space or choose another folder"
-        ) from None

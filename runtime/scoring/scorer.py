@@ -1,4 +1,4 @@
-"""The work of scoring many images: a chunk of them in, a table of predictions out. The engines share it out."""
+"""Scores one chunk of images: a chunk in, a table of predictions out. The engines distribute the chunks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Scored(NamedTuple):
     """The answers for a chunk.
 
-    table: a row an image, as `schema` has it. notes: what looks wrong with these images, where they were looked at.
+    table: a row per image, with the columns of `schema`.
+    notes: the input skew found, in the first chunk only.
     """
 
     table: pa.Table
@@ -35,10 +36,12 @@ class Scored(NamedTuple):
 
 
 def schema() -> pa.Schema:
-    """Columns of the predictions.
+    """Return the columns of the predictions.
 
-    path: of the image file or the Parquet file. row: of the Parquet file, from 0; null for an image file. label,
-    index, probability: null where the image cannot be read; error: why, null where it can.
+    path: of the image file or the Parquet file.
+    row: in the Parquet file, from 0; null for an image file.
+    label, index, probability: null where the image cannot be read.
+    error: why the image cannot be read, or null.
     """
     with needs_extra("parquet", "writing predictions"):
         import pyarrow as pa
@@ -47,7 +50,7 @@ def schema() -> pa.Schema:
 
 
 class Scorer:
-    """Scores chunks of images with one classifier. May be pickled; the same chunk gives the same answers anywhere."""
+    """Scores chunks of images with one classifier. Can be pickled; a chunk gets the same answers everywhere."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
@@ -56,12 +59,13 @@ class Scorer:
 
     @property
     def chunk_size(self) -> int:
-        """Images of the model's size that are decoded before they are scored: their memory is bounded."""
+        """How many images a chunk may have, so that its decoded images take a bounded part of the memory."""
         return max(1, min(BLOCK_IMAGES, BLOCK_BYTES // prod(self._contract.shape)))
 
     def score(self, numbered: tuple[int, Chunk]) -> Scored:
-        """Classify the images of a chunk; of the first one, number 0, also name what looks wrong with them.
+        """Classify the images of a chunk, and look for input skew in the first chunk.
 
+        numbered: the chunk's number, from 0, and the chunk.
         An image that cannot be read has an error in its row. Raises InputError where its Parquet cannot be read.
         """
         number, chunk = numbered
@@ -76,7 +80,7 @@ class Scorer:
         return Scored(table, tuple(finding.message for finding in odd))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the classifier; the other side opens files of its own."""
+        """Pickle the classifier; unpickling opens new files."""
         return Scorer, (self._classifier,)
 
     def _images(self, chunk: Chunk) -> Iterator[Encoded]:
@@ -85,7 +89,7 @@ class Scorer:
         return self._reader.images(chunk)
 
     def _answers(self, pixels: list[Pixels], errors: list[str | None]) -> dict[str, list[Any]]:
-        """Classify the images that could be read: a value or None for each error, by columns of the table."""
+        """Classify the images that could be read; return columns of the table, with None for each error."""
         labels = self._classifier.labels
         answers: Iterator[tuple[int, float]] = iter(())
         if pixels:
@@ -108,5 +112,5 @@ def _places(chunk: Chunk) -> dict[str, list[Any]]:
 
 
 def _utf8(text: str) -> str:
-    """Escape what a file's name has that is no UTF-8, which Parquet does not take."""
+    """Escape the parts of a file's name that are not valid UTF-8, which Parquet refuses."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Looking at the first images of a classifier's life, and at none after them."""
+"""Detects input skew in the first images that a classifier is given, and looks at none after them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from ..image import Pixels
     from .measures import Finding
 
-LOOK_AT = (8, 64)  # numbers of images seen at which they are looked at; the last one ends it
+LOOK_AT = (8, 64)  # numbers of images after which they are examined; the last one ends it
 BYTES = 16 * 2**20
 
 
 class SkewWarning(UserWarning):
-    """Images look unlike those that the model was trained on."""
+    """Images look unlike those that the model was trained on: input skew."""
 
 
-class Watch:
-    """Keeps the first images, names what looks wrong with them, once as a SkewWarning, and ends. Safe in threads."""
+class FirstImages:
+    """Keeps the first images, examines them, and warns of input skew once with a SkewWarning. Safe in threads."""
 
     def __init__(self, statistics: PixelStatistics | None) -> None:
         self.over = False
@@ -32,7 +32,7 @@ class Watch:
         self._lock = threading.Lock()
 
     def see(self, images: Pixels) -> None:
-        """Take a look at images of the model's size: uint8 [N, H, W, C]."""
+        """Take the next images, of the model's size: uint8 [N, H, W, C]."""
         with self._lock:
             for image in images:
                 if self.over:
@@ -41,20 +41,20 @@ class Watch:
                 full = image.nbytes * len(self._images) > BYTES
                 if full or len(self._images) in LOOK_AT:
                     self.over = full or len(self._images) == LOOK_AT[-1]
-                    self._look()
+                    self._examine()
                     if self.over:
                         self._images.clear()
 
     def findings(self) -> list[Finding]:
-        """Name what looks wrong with the images seen so far."""
+        """Return the input skew found in the images so far."""
         with self._lock:
             return list(self._found) if self.over else self._findings()
 
     def forget_parent(self) -> None:
-        """Begin with a lock of its own in a forked child, as another thread of the parent may hold this one."""
+        """Replace the lock in a forked child, as another thread of the parent may hold it."""
         self._lock = threading.Lock()
 
-    def _look(self) -> None:
+    def _examine(self) -> None:
         first = not self._found
         self._found = self._findings()
         if first and self._found:

@@ -224,7 +224,7 @@ def test_what_cannot_be_done(
     def offline(*_: object, **__: object) -> None:
         raise RuntimeError("no network")
 
-    monkeypatch.setattr("trainer.data.dataset._download", offline)
+    monkeypatch.setattr("trainer.data.torchvision._download", offline)
     Path("folder").mkdir()
     Path("empty.onnx").touch()
     result = run_kit("evaluate", "--model", exported.get(model_name, model_name), "--data", data)

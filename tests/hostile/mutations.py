@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from runtime.artefact import ORT_IDENTIFIER, SEAL_START, UNSEALED, seal
+from runtime.seal import EMPTY_SEAL, ORT_IDENTIFIER, SEAL_START, seal
 
 ANCHORS = b"Gemm", b"MatMulInteger", b"Softmax", b"Flatten", b"weights", b"bias", b"images", b"probabilities", b"ORTM"
 NUMBERS = 0, 1, 2, 3, 7, 8, 10, 13, 14, 16, 64, 127, -1, -2, 10**6, 2**20, 2**31 - 1
@@ -101,7 +101,7 @@ def _other(value: Any, rng: np.random.Generator) -> Any:
 def resealed(original: bytes, number: int) -> bytes:
     """Damage number `number` to an artefact, sealed as if it were right, so that onnxruntime comes to see it."""
     place = original.index(SEAL_START) + len(SEAL_START)
-    data = original[:place] + UNSEALED + original[place + 64 :]
+    data = original[:place] + b"0" * 64 + original[place + 64 :]
     rng = np.random.default_rng([number, len(original)])
     if number % 2 and data[4:8] != ORT_IDENTIFIER:
         with contextlib.suppress(ValueError):  # of an enum that has no such value, say
@@ -109,7 +109,7 @@ def resealed(original: bytes, number: int) -> bytes:
         return seal(data) if data.count(SEAL_START) == 1 else data
     near = [data.index(anchor) for anchor in ANCHORS if anchor in data]
     damaged = mutate(data, rng, near)
-    return seal(damaged) if damaged.count(SEAL_START + UNSEALED) == 1 == damaged.count(SEAL_START) else damaged
+    return seal(damaged) if damaged.count(EMPTY_SEAL) == 1 == damaged.count(SEAL_START) else damaged
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from runtime import KitError
+from runtime.files import write_atomic
 from tests.interpreter import Kit
-from trainer import DataError, TrainerError, load_data
-from trainer.files import write_atomic
+from trainer import DataError, load_data
 
 from .command_lines import snapshot
 from .conftest import photos
@@ -113,7 +114,7 @@ def test_a_link_where_the_new_file_is_begun(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "precious"
     assert (tmp_path / "file").read_bytes() == b"content"
     part.mkdir()
-    with pytest.raises(TrainerError, match="expected a place to write to"):
+    with pytest.raises(KitError, match="expected a place to write to"):
         write_atomic(tmp_path / "file", b"other")
 
 

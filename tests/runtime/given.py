@@ -1,15 +1,21 @@
-"""What the cases of bad input have to work with, and what a case is."""
+"""What tests and cases of bad input work with: images, changed artefacts, a classifier past its first images."""
 
 import io
 import os
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
+from onnx import helper
 from PIL import Image
 
-from runtime import Classifier
+from runtime import Classifier, KitError, SkewWarning
+from runtime.seal import EMPTY_SEAL, seal
+from runtime.skew.first_images import LOOK_AT
 
 
 class Given(NamedTuple):
@@ -44,3 +50,23 @@ def spooled(path: Path, size: int) -> None:
 class Nowhere(os.PathLike):  # type: ignore[type-arg]
     def __fspath__(self) -> Any:
         return 3
+
+
+def change(source: Path, target: Path, edit: Any) -> Path:
+    """Write an artefact again with its protobuf changed by `edit`, and sealed as if it were right."""
+    proto = onnx.load(source)
+    edit(proto)
+    props = {prop.key: prop.value for prop in proto.metadata_props}
+    helper.set_model_props(proto, props | {"kit.seal": EMPTY_SEAL.decode()})
+    target.write_bytes(seal(proto.SerializeToString()))
+    return target
+
+
+def past_first_images(classifier: Classifier) -> Classifier:
+    """Have a classifier take as many images as it examines for input skew."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkewWarning)
+        for _ in range(LOOK_AT[-1]):
+            with suppress(KitError):  # as of a graph that fails
+                classifier.classify(GREY)
+    return classifier

@@ -1,6 +1,9 @@
 """Images to score, written down, and predictions read back."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from tests.interpreter import UNMEASURED
 
 SCHEMA = pa.schema(
     [
@@ -56,3 +61,13 @@ def damaged(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at : at + 60] = b"\xff" * 60
     path.write_bytes(data)
+
+
+def start_classify(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    """Start the command as a terminal would: it hears Ctrl-C, even where these tests run in the background."""
+    code = "import signal\nimport kit\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nkit.main()"
+    command = [sys.executable, "-c", code, "classify", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **UNMEASURED}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip

@@ -17,7 +17,7 @@ import runtime
 from runtime import ArtefactError, InputError, KitError
 from tests.runtime.bad_artefacts import ARTEFACT, METADATA, changed, exploding
 from tests.runtime.bad_images import INPUT
-from tests.runtime.given import GREY, Given
+from tests.runtime.given import GREY, Given, past_first_images
 
 
 @pytest.fixture
@@ -64,18 +64,16 @@ def test_the_table_is_long_enough() -> None:
     ids=["reversed", "records", "masked", "matrix", "broadcast", "other matrix"],
 )
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")  # which is why it is here
-def test_odd_arrays_that_are_fine(
-    given: Given, layout: Callable[[], Any], first: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(given.classifier._watch, "see", lambda _: None)
-    given.classifier._watch.over = not first
+@pytest.mark.filterwarnings("ignore::runtime.SkewWarning")
+def test_odd_arrays_that_are_fine(given: Given, layout: Callable[[], Any], first: bool) -> None:
+    if not first:
+        past_first_images(given.classifier)
     assert given.classifier.classify(layout()) == given.classifier.classify(GREY)
 
 
 def test_a_graph_that_fails_later_on(given: Given) -> None:
     """In the calls after the first ones, which run on buffers of their own."""
-    classifier = changed(exploding)(given)
-    classifier._watch.over = True
+    classifier = past_first_images(changed(exploding)(given))
     for call in (lambda: classifier.classify(GREY), lambda: classifier.classify_batch([GREY]), classifier.selftest):
         with pytest.raises(ArtefactError, match=re.escape("expected a graph that gives [N, K] probabilities")):
             call()

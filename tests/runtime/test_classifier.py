@@ -1,44 +1,29 @@
-"""Loading artefacts and classifying with them."""
+"""Predictions, batches, probabilities and the self-test."""
 
-import os
 import pickle
 import re
-import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import numpy_helper
 from PIL import Image
 
 import runtime
-from runtime import ArtefactError, Classifier, InputError, Prediction, SelfTestError
-from runtime.artefact import SEAL_START, UNSEALED, seal
-from tests.interpreter import run_python
+from runtime import Classifier, InputError, Prediction, SelfTestError
+from runtime.image import Pixels
+from tests.runtime.given import change
 from trainer import Checkpoint, Dataset, Fit
-
-
-@pytest.fixture(scope="session")
-def classifier(model: Path) -> Classifier:
-    return runtime.load(model)
 
 
 @pytest.fixture
 def pixels(digits: Dataset) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return digits.test.images.numpy()
-
-
-def change(source: Path, target: Path, edit: Any) -> Path:
-    """Write an artefact again with its protobuf changed by `edit`, and sealed as if it were right."""
-    proto = onnx.load(source)
-    edit(proto)
-    props = {prop.key: prop.value for prop in proto.metadata_props}
-    helper.set_model_props(proto, props | {"kit.seal": (SEAL_START + UNSEALED).decode()})
-    target.write_bytes(seal(proto.SerializeToString()))
-    return target
 
 
 def test_a_prediction(classifier: Classifier, digits: Dataset, digits_fit: Fit) -> None:
@@ -83,7 +68,7 @@ def test_a_batch_is_its_images_one_by_one(classifier: Classifier, pixels: Any, t
     assert classifier.classify_batch([]) == []
 
 
-def test_a_bad_image_in_a_batch_is_named(classifier: Classifier) -> None:
+def test_a_bad_array_in_a_batch_is_named(classifier: Classifier) -> None:
     with pytest.raises(InputError, match="image 1: expected uint8 pixels 0-255, got float64"):
         classifier.classify_batch([np.zeros((8, 8), np.uint8), np.zeros((8, 8))])  # type: ignore[list-item]
 
@@ -141,145 +126,87 @@ def test_the_self_test_finds_a_changed_weight(model: Path, tmp_path: Path) -> No
         damaged.selftest()
 
 
-def test_load_runs_the_self_test_where_asked(model: Path, tmp_path: Path) -> None:
-    assert runtime.load(model, selftest=True).labels
-
-    def edit(proto: onnx.ModelProto) -> None:
-        bias = next(tensor for tensor in proto.graph.initializer if tensor.name == "bias")
-        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias)[::-1].copy(), "bias"))
-
-    with pytest.raises(SelfTestError, match=r"m.onnx: expected golden example"):
-        runtime.load(change(model, tmp_path / "m.onnx", edit), selftest=True)
+def test_predictions_do_not_share_buffers(classifier: Classifier, images: Pixels) -> None:
+    one, two = classifier.classify(images[0]), classifier.classify(images[1])
+    assert one == classifier.classify(images[0]) != two
+    rows = classifier.probabilities(images[:1]), classifier.probabilities(images[1:2])
+    np.testing.assert_array_equal(rows[0], classifier.probabilities(images[:1]))
 
 
-@pytest.mark.parametrize("name", ["onnx", "onnx-int8", "ort"])
-def test_a_flipped_bit_is_found_at_load(name: str, exported: dict[str, Path]) -> None:
-    """Any bit: in the weights, the graph, the metadata, the seal itself."""
-    data = bytearray(exported[name].read_bytes())
-    for position in np.random.default_rng(0).integers(0, 8 * len(data), 200).tolist():
-        data[position // 8] ^= 1 << position % 8
-        with pytest.raises(ArtefactError, match=r"these bytes: expected (the content|an artefact|an ONNX artefact)"):
-            runtime.load(bytes(data))
-        data[position // 8] ^= 1 << position % 8
-    assert runtime.load(bytes(data)).selftest() < 0.05
+def test_every_form_of_an_array(classifier: Classifier, images: Pixels) -> None:
+    image = images[3]
+    expected = classifier.classify(image)
+    read_only = image.copy()
+    read_only.flags.writeable = False
+    forms = [
+        image[:, :, 0],
+        np.asfortranarray(image),
+        np.repeat(image, 2, axis=0)[::2],
+        image[::-1][::-1],
+        read_only,
+        image.view(type("Mine", (np.ndarray,), {})),
+    ]
+    for form in forms:
+        assert classifier.classify(form) == expected
 
 
-def test_two_seals(model: Path) -> None:
-    with pytest.raises(ArtefactError, match="found 2 seals in it"):
-        runtime.load(model.read_bytes() + SEAL_START + UNSEALED)
-
-
-def test_classify_opens_a_file_once_and_again_when_it_changes(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: Any
+def test_a_batch_of_files_in_order_and_bounded(
+    classifier: Classifier, images: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = []
+    monkeypatch.setattr("runtime.classifier.BLOCK_IMAGES", 4)
+    taken: list[int] = []
+    given: list[int] = []
 
-    def load(path: str) -> Classifier:
-        opened.append(path)
-        return runtime.load(path)
+    def files() -> Iterator[Path | Pixels]:
+        for number in range(18):
+            taken.append(number)
+            path = tmp_path / f"{number}.png"
+            Image.fromarray(images[number, :, :, 0]).save(path)
+            yield path if number % 3 else images[number]
 
-    monkeypatch.setattr("runtime.classifier.load", load)
-    path = tmp_path / "m.onnx"
-    shutil.copy(model, path)
-    monkeypatch.chdir(tmp_path)
-    first = runtime.classify(pixels[0], model="m.onnx")
-    assert runtime.classify(pixels[0], model=path, top_k=2).label == first.label
-    assert opened == [str(path)]
-    os.utime(path, ns=(1, 1))
-    assert runtime.classify(pixels[0], model=path) == first
-    assert opened == [str(path)] * 2
-    path.unlink()
-    with pytest.raises(ArtefactError, match="No such file"):
-        runtime.classify(pixels[0], model=path)
+    whole = classifier.probabilities
 
+    def probabilities(pixels: Pixels) -> NDArray[np.float32]:
+        given.append(len(taken))
+        return whole(pixels)
 
-def test_a_file_that_is_missing(tmp_path: Path) -> None:
-    message = (
-        "absent.onnx: expected an artefact, found: No such file or directory: make one with `kit export --format onnx`"
-    )
-    with pytest.raises(ArtefactError, match=re.escape(message)):
-        runtime.load(tmp_path / "absent.onnx")
-    with pytest.raises(ArtefactError, match="found: Is a directory"):
-        runtime.load(tmp_path)
-    with pytest.raises(ArtefactError, match="embedded null byte"):
-        runtime.load("nul\0.onnx")
+    monkeypatch.setattr(classifier, "probabilities", probabilities)
+    found = classifier.classify_batch(files())
+    assert given == [4, 8, 12, 16, 18]
+    assert [prediction.index for prediction in found] == whole(images[:18]).argmax(axis=1).tolist()
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"\0" * 1000, b"\xff" * 1000, b"\x89PNG\r\n\x1a\n" * 10])
-def test_a_file_that_is_no_model(tmp_path: Path, data: bytes, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "m.onnx").write_bytes(data)
-    with pytest.raises(ArtefactError, match=r"m.onnx: expected an (ONNX file that onnxruntime|artefact made by)"):
-        runtime.load(tmp_path / "m.onnx")
-    assert capfd.readouterr() == ("", "")
+def test_a_batch_of_arrays_takes_no_threads(
+    classifier: Classifier, images: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: int) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", never)
+    found = classifier.classify_batch([images[0], *images[1:, :, :, 0]])
+    assert [prediction.index for prediction in found] == classifier.probabilities(images).argmax(axis=1).tolist()
+    with pytest.raises(AssertionError):
+        classifier.classify_batch([*images[:3], np.zeros((9, 8), np.uint8)])
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-def test_a_truncated_artefact(model: Path, tmp_path: Path, share: float, capfd: pytest.CaptureFixture[str]) -> None:
-    data = model.read_bytes()
-    (tmp_path / "m.onnx").write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ArtefactError):
-        runtime.load(tmp_path / "m.onnx")
-    assert capfd.readouterr() == ("", "")
+def test_a_bad_image_in_a_batch_is_named(classifier: Classifier, images: Pixels, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"^image 300: .*bad\.png: expected an image file"):
+        classifier.classify_batch([*images[:300], tmp_path / "bad.png"])
 
 
-def test_a_torchscript_artefact_is_not_for_this_runtime(exported: dict[str, Path]) -> None:
-    with pytest.raises(ArtefactError, match="found a zip file, as torch writes: export with `--format onnx`"):
-        runtime.load(exported["torchscript"])
+def test_the_self_test_runs_one_by_one_too(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that is wrong for single images only."""
+    session: Any = runtime.session.onnxruntime().InferenceSession
+    right = session.run
 
+    def odd(self: Any, names: Any, feed: dict[str, Pixels]) -> list[NDArray[np.float32]]:
+        found: NDArray[np.float32] = right(self, names, feed)[0]
+        return [found + (0.01 if len(found) == 1 else 0)]
 
-def test_a_foreign_onnx_file(tmp_path: Path) -> None:
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["y"])],
-        "foreign",
-        [value("x", TensorProto.FLOAT, [1])],
-        [value("y", TensorProto.FLOAT, [1])],
-    )
-    foreign = helper.make_model(graph, ir_version=7, opset_imports=[helper.make_opsetid("", 13)])
-    onnx.save(foreign, tmp_path / "m.onnx")
-    message = "expected an artefact made by `kit export`, with a seal, found 0 seals in it: export it again"
-    with pytest.raises(ArtefactError, match=re.escape(message)):
-        runtime.load(tmp_path / "m.onnx")
-
-
-def dimension(proto: onnx.ModelProto, axis: int, value: int) -> None:
-    proto.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = value
-
-
-def two_labels(proto: onnx.ModelProto) -> None:
-    props = {prop.key: prop.value for prop in proto.metadata_props}
-    helper.set_model_props(proto, props | {"kit.labels": '["a","b"]'})
-
-
-@pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        (lambda proto: dimension(proto, 0, 1), "expected images: uint8 [N, 8, 8, 1] → probabilities: float32 [N, 10], "
-         "found images: uint8 [1, 8, 8, 1]"),
-        (two_labels, "kit.golden: expected 8×8×1 images with 2 probabilities each"),
-        (lambda proto: setattr(proto, "ir_version", 99), "expected an ONNX file that onnxruntime"),
-        (lambda proto: setattr(proto.opset_import[0], "version", 999), "expected an ONNX file that onnxruntime"),
-        (lambda proto: setattr(proto.graph.node[0], "op_type", "NoSuch"), "expected an ONNX file that onnxruntime"),
-    ],
-)  # fmt: skip
-def test_artefacts_that_contradict_themselves(model: Path, tmp_path: Path, edit: Any, message: str) -> None:
-    with pytest.raises(ArtefactError, match=re.escape(message)):
-        runtime.load(change(model, tmp_path / "m.onnx", edit))
-
-
-def test_onnxruntime_is_opened_quietly(model: Path, tmp_path: Path) -> None:
-    """No telemetry, nothing printed, nothing written to the user's folders, one thread."""
-    code = """
-import os
-import numpy as np
-import runtime
-runtime.classify(np.zeros((8, 8), np.uint8), model=sys.argv[1])
-print(os.environ["ORT_DISABLE_TELEMETRY"], len(os.listdir("/proc/self/task")))
-"""
-    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"}
-    result = run_python(code, model, environment=environment)
-    assert (result.stdout, result.stderr) == ("1 1\n", "")
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(session, "run", odd)
+    with pytest.raises(SelfTestError, match=r"found a difference of 0\.01"):
+        classifier.selftest()
 
 
 def test_predictions_raise_no_warning(classifier: Classifier) -> None:

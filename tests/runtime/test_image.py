@@ -162,6 +162,7 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
         GREY.pixels(path)
 
 
+@pytest.mark.spawns
 def test_files_need_pillow_and_arrays_of_the_models_size_do_not() -> None:
     code = """
 import numpy as np

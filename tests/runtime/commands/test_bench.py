@@ -30,6 +30,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.commands.bench.measure", lambda _path, _seconds: dict(MEASURED))
 
 
+@pytest.mark.spawns
 def test_json(run_kit: Kit, exported: dict[str, Path]) -> None:
     paths = [exported["onnx"], exported["onnx-int8"]]
     result = run_kit("bench", *paths, "--json", *QUICK)
@@ -52,6 +53,7 @@ def test_memory_is_that_of_the_fresh_process(model: Path) -> None:
     assert len(ballast) / 2**20 > peak > 20
 
 
+@pytest.mark.spawns
 def test_needs_no_torch(model: Path) -> None:
     code = "import kit\nkit.main(['bench', sys.argv[1], '--seconds', '0.1'])"
     result = run_python(code, model, without=["torch", "onnx", "safetensors", "PIL", "trainer", "export"])
@@ -62,12 +64,14 @@ def test_needs_no_torch(model: Path) -> None:
     assert f", onnxruntime {onnxruntime().__version__}" in machine
 
 
+@pytest.mark.spawns
 def test_what_lies_in_the_current_folder_is_not_imported(run_kit: Kit, model: Path) -> None:
     for name in ("json.py", "numpy.py", "runtime.py"):
         Path(name).write_text("raise SystemExit('imported')")
     assert run_kit("bench", model, *QUICK).exit_code == 0
 
 
+@pytest.mark.spawns
 def test_one_broken_of_several(run_kit: Kit, exported: dict[str, Path]) -> None:
     Path("folder").mkdir()
     Path("empty").touch()
@@ -101,6 +105,7 @@ def write(checkpoint: Checkpoint, model: Path, tmp_path: Path) -> Callable[..., 
     return write
 
 
+@pytest.mark.spawns
 def test_no_figures_of_wrong_answers(run_kit: Kit, model: Path, write: Callable[..., Path]) -> None:
     path = write(probabilities=runtime.load(model).metadata.golden.probabilities[::-1].copy())
     result = run_kit("bench", path, *QUICK)
@@ -108,6 +113,7 @@ def test_no_figures_of_wrong_answers(run_kit: Kit, model: Path, write: Callable[
     assert result.stderr.startswith(f"kit: {path}: expected golden example ")
 
 
+@pytest.mark.spawns
 def test_answers_are_checked_while_they_are_timed(run_kit: Kit, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = runtime.Classifier.probabilities
     monkeypatch.setattr(runtime.Classifier, "probabilities", lambda self, pixels: real(self, pixels[::-1]))
@@ -118,6 +124,7 @@ def test_answers_are_checked_while_they_are_timed(run_kit: Kit, model: Path, mon
     )
 
 
+@pytest.mark.spawns
 def test_a_process_that_dies(run_kit: Kit, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for code, message in (
         ("raise ValueError('\x1b[31mbad')", r"ValueError: \x1b[31mbad"),
@@ -131,6 +138,7 @@ def test_a_process_that_dies(run_kit: Kit, model: Path, monkeypatch: pytest.Monk
         )
 
 
+@pytest.mark.spawns
 def test_a_batch_too_large_for_this_device(run_kit: Kit, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "MAX_BATCH_BYTES", 64 * 8 * 8)
     (found,) = json.loads(run_kit("bench", model, "--json", *QUICK).stdout)
@@ -169,6 +177,7 @@ def test_budgets_that_are_exceeded(run_kit: Kit, arguments: list[str]) -> None:
 WRONG = ["=1", "p99_us", "p99_us=", "p99_us=fast", "p99_us=nan", "p99_us=inf", "p99_us=-1", "p99_us=1,,", "speed=5"]
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("budget", [*WRONG, "p99_us=1,p99_us=2", "\x1b[31m=1"])
 def test_wrong_budgets(run_kit: Kit, budget: str) -> None:
     result = run_kit("bench", "a", "--budget", budget)
@@ -177,6 +186,7 @@ def test_wrong_budgets(run_kit: Kit, budget: str) -> None:
     assert "\x1b" not in result.stderr
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("arguments", [[], ["a", "--seconds", "0"], ["a", "--seconds", "1000"]])
 def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
     result = run_kit("bench", *arguments)

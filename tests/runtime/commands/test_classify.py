@@ -63,6 +63,7 @@ def test_a_bad_image_does_not_keep_the_others_from_their_answers(run_kit: Kit, m
     assert [sorted(answer) for answer in json.loads(as_json.stdout)][1] == ["error", "image"]
 
 
+@pytest.mark.spawns
 def test_a_folder_and_standard_input(run_kit: Kit, model: Path, images: list[Path]) -> None:
     deeper = images[0].parent / "deeper"
     deeper.mkdir()
@@ -108,6 +109,7 @@ def test_a_model_that_is_none(run_kit: Kit, images: list[Path], content: bytes |
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.spawns
 def test_without_pillow(model: Path, images: list[Path]) -> None:
     code = "import kit\nkit.main(['classify', sys.argv[1], '--model', sys.argv[2]])"
     result = run_python(code, images[0], model, without=["PIL", "torch", "onnx"])

@@ -111,6 +111,7 @@ def test_text_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
         assert "providers CPUExecutionProvider" in lines
 
 
+@pytest.mark.spawns
 def test_needs_no_torch(exported: dict[str, Path]) -> None:
     code = """
 import kit
@@ -193,6 +194,7 @@ def test_hostile_text_is_escaped(name: str, run_kit: Kit, write: Write) -> None:
     assert found["provenance"] == {HOSTILE: [HOSTILE, {"deep": HOSTILE}]}
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_a_terminal_without_these_letters(arguments: list[str], write: Write) -> None:
     path = write("onnx", labels=("köln", "鞋", *map(str, range(8))))
@@ -266,8 +268,8 @@ def test_files_that_are_none(run_kit: Kit, exported: dict[str, Path]) -> None:
     expected = {
         "absent": "expected an artefact, found: No such file or directory: make one with `kit export --format onnx`",
         "x" * 999: "expected an artefact, found: File name too long: make one",
-        "folder": "expected an artefact, found a folder or a device: name a file",
-        "/dev/zero": "expected an artefact, found a folder or a device: name a file",
+        "folder": "expected an artefact, found: Is a directory: make one with",
+        "/dev/zero": "expected an artefact, found a device or a pipe: name a file",
         "empty": unread,
         "text": unread,
         "cut-onnx": unread,

@@ -67,6 +67,7 @@ def test_files_that_cannot_be_tested(run_kit: Kit, exported: dict[str, Path]) ->
         assert result.stderr[:-1].isprintable()
 
 
+@pytest.mark.spawns
 def test_needs_no_torch(model: Path) -> None:
     code = "import kit\nkit.main(['selftest', sys.argv[1]])"
     result = run_python(code, model, without=["torch", "onnx", "safetensors", "PIL", "trainer", "export"])

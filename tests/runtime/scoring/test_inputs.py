@@ -32,6 +32,7 @@ def test_what_is_listed(photos: Path, given: str, monkeypatch: pytest.MonkeyPatc
     assert [chunk.images for chunk in chunks] == [8] * (len(names) // 8) + [len(names) % 8] * bool(len(names) % 8)
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("group", [7, 100])
 def test_parquet(
     run_kit: Kit, model: Path, encoded: list[bytes], expected: list[tuple[str, int, float]], group: int
@@ -50,6 +51,7 @@ def test_parquet(
     assert answers(rows[:40] + rows[42:]) == expected[:40] + expected[42:50]
 
 
+@pytest.mark.spawns
 def test_a_folder_of_parquet_and_images(run_kit: Kit, model: Path, encoded: list[bytes]) -> None:
     Path("in", "b").mkdir(parents=True)
     write_images(Path("in/c.parquet"), list(encoded[:3]))
@@ -76,12 +78,14 @@ def test_a_plain_column(encoded: list[bytes], tmp_path: Path, kind: pa.DataType)
     assert list(Reader().images(rows)) == [encoded[0], None]
 
 
+@pytest.mark.spawns
 def test_no_rows(run_kit: Kit, model: Path) -> None:
     write_images(Path("none.parquet"), [])
     assert run_kit("classify", "none.parquet", "--model", model, "--output", "out").exit_code == 0
     assert read(Path("out")) == []
 
 
+@pytest.mark.spawns
 def test_one_of_several_columns(run_kit: Kit, model: Path, encoded: list[bytes]) -> None:
     pq.write_table(pa.table({"image": encoded[:2], "mask": encoded[2:4]}), "two.parquet")
     result = run_kit("classify", "two.parquet", "--model", model, "--output", "out")
@@ -134,6 +138,7 @@ BAD_PARQUET: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize(("spoil", "message"), BAD_PARQUET)
 def test_bad_parquet(
     run_kit: Kit, model: Path, encoded: list[bytes], spoil: Callable[[Path], object], message: str
@@ -149,6 +154,7 @@ def test_bad_parquet(
     assert sorted(path.name for path in Path().iterdir() if path.name != "in") == []
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -219,6 +225,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.spawns
 def test_http(run_kit: Kit, model: Path, encoded: list[bytes], expected: list[Any], served: str) -> None:
     """Files are named, and found by a folder's listing."""
     write_images(Path("served/a.parquet"), list(encoded), group=30)
@@ -244,6 +251,7 @@ def test_file_urls_and_globs_of_them(tmp_path: Path, encoded: list[bytes]) -> No
         ]
 
 
+@pytest.mark.spawns
 def test_names_that_are_no_utf8(run_kit: Kit, model: Path, encoded: list[bytes]) -> None:
     Path("in").mkdir()
     Path(os.fsdecode(b"in/\xff.png")).write_bytes(encoded[0])

@@ -12,6 +12,7 @@ from tests.interpreter import UNMEASURED, Kit, run_python
 from tests.runtime.predicted import read
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize(
     ("make", "found"),
     [
@@ -28,6 +29,7 @@ def test_an_output_that_is_there(run_kit: Kit, photos: Path, make: Callable[[Pat
     assert result.stderr == f"kit: out: expected a new or an empty folder for the predictions, found {found}\n"
 
 
+@pytest.mark.spawns
 def test_an_empty_output_and_one_in_a_file(run_kit: Kit, model: Path, photos: Path) -> None:
     Path("out").mkdir()
     assert run_kit("classify", photos, "--model", model, "--output", "out").exit_code == 0
@@ -39,6 +41,7 @@ def test_an_empty_output_and_one_in_a_file(run_kit: Kit, model: Path, photos: Pa
     )
 
 
+@pytest.mark.spawns
 def test_what_a_killed_run_has_left_is_removed(run_kit: Kit, model: Path, photos: Path) -> None:
     Path(".out.part").mkdir()
     Path(".out.part/part-00000.parquet").write_bytes(b"half")
@@ -55,6 +58,7 @@ def test_two_runs_do_not_write_to_the_same_place(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["part-00000.parquet"]
 
 
+@pytest.mark.spawns
 def test_parts_are_of_bounded_size(run_kit: Kit, model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.scoring.output.PART_ROWS", 10)
     monkeypatch.setattr("runtime.scoring.scorer.BLOCK_IMAGES", 4)
@@ -63,6 +67,7 @@ def test_parts_are_of_bounded_size(run_kit: Kit, model: Path, photos: Path, monk
     assert len(read(Path("out"))) == 30
 
 
+@pytest.mark.spawns
 def test_a_full_disk(model: Path, photos: Path) -> None:
     """A limit on the size of files stops the writing half way, as a full disk does."""
     code = """

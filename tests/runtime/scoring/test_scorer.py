@@ -9,6 +9,7 @@ from tests.runtime.predicted import answers, png, read, write_images
 from trainer import Dataset
 
 
+@pytest.mark.spawns
 def test_a_folder(run_kit: Kit, model: Path, photos: Path, expected: list[tuple[str, int, float]]) -> None:
     """Rows come in the order in which `kit classify` itself names the images."""
     (photos / "05.png").write_bytes(b"no image")
@@ -58,6 +59,7 @@ def test_wrong_calls(run_kit: Kit, model: Path, photos: Path, arguments: list[st
     assert not Path("out").exists()
 
 
+@pytest.mark.spawns
 def test_images_that_look_wrong_are_named_once(run_kit: Kit, model: Path, digits: Dataset) -> None:
     negatives = [png(255 - pixels) for pixels in digits.test.images.numpy()]
     write_images(Path("negatives.parquet"), list(negatives), group=100)
@@ -67,6 +69,7 @@ def test_images_that_look_wrong_are_named_once(run_kit: Kit, model: Path, digits
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize(("absent", "extra"), [("pyarrow", "parquet"), ("ray", "ray")])
 def test_without_an_extra(model: Path, photos: Path, absent: str, extra: str) -> None:
     code = "import kit\nkit.main(['classify', *sys.argv[1:]])"

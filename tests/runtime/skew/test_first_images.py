@@ -7,7 +7,7 @@ import pytest
 
 from runtime import Classifier, SkewWarning
 from runtime.image import Pixels
-from runtime.skew.first_images import LOOK_AT
+from runtime.skew.first_images import LOOK_AT, FirstImages
 
 
 def test_right_images_stay_silent(classifier: Classifier, images: Pixels) -> None:
@@ -46,7 +46,7 @@ def test_later_images_are_not_looked_at(
     def never(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(classifier._watch, "see", never)
+    monkeypatch.setattr("runtime.skew.first_images.FirstImages.see", never)
     for image in 255 - images[:10]:
         classifier.classify(image)
 
@@ -56,9 +56,10 @@ def test_probabilities_are_not_looked_at(classifier: Classifier, images: Pixels)
     assert classifier.info()["skew"] == []
 
 
-def test_large_images_are_few(monkeypatch: pytest.MonkeyPatch, classifier: Classifier, images: Pixels) -> None:
+def test_large_images_are_few(monkeypatch: pytest.MonkeyPatch, images: Pixels) -> None:
     monkeypatch.setattr("runtime.skew.first_images.BYTES", 300)
-    for image in images[:5]:
-        classifier.classify(image)
-    assert classifier._watch.over
-    assert classifier.classify(images[5]).index == classifier.probabilities(images[5:6]).argmax()
+    first = FirstImages(None)
+    first.see(images[:4])
+    assert not first.over
+    first.see(images[4:5])
+    assert first.over

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from runtime.artefact import EXTRA_FILE, from_text
 from runtime.image import Pixels
+from runtime.text import one_line
 
-from ..arithmetic.fold import Folded
-from ..errors import ExportError
-from ..gate.parity import Probabilities
+from .arithmetic.fold import Folded
+from .errors import ExportError
+from .gate.parity import Probabilities
 
 
 class SoftmaxRegression(torch.nn.Module):
@@ -33,9 +34,10 @@ class SoftmaxRegression(torch.nn.Module):
 
 
 class RawPixels(torch.nn.Module):
-    """A classifier on raw pixels, made of one on normalised float images: uint8 [N, H, W, C] → float32 [N, K].
+    """A classifier on raw pixels around one on normalised float images: uint8 [N, H, W, C] → float32 [N, K].
 
-    module: float32 [N, C, H, W] → logits [N, K]. mean, std: [C]; the module sees (pixel / 255 − mean) / std.
+    module: float32 [N, C, H, W] → logits [N, K].
+    mean, std: [C]; the module's input is (pixel / 255 − mean) / std.
     """
 
     mean: Tensor
@@ -56,8 +58,9 @@ class RawPixels(torch.nn.Module):
 class TorchArtefact:
     """An artefact opened by torch.
 
-    kind: of file, as messages name it. load: gives the module at a path, and fills in the extra files that it is asked
-    for by name. Raises ExportError for a file that torch refuses, and ArtefactError for metadata that are none.
+    kind: the file's format, for messages.
+    load: returns the module at a path, and fills in the extra files by name.
+    Raises ExportError for a file that torch refuses, and ArtefactError for metadata that are not valid.
     """
 
     def __init__(self, path: Path, kind: str, load: Callable[[Path, dict[str, str]], torch.nn.Module]) -> None:
@@ -65,7 +68,7 @@ class TorchArtefact:
         try:
             self._module = load(path, extra)
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             raise ExportError(f"{path}: expected a {kind} file, found one that torch refuses ({reason})") from None
         self.metadata = from_text(extra[EXTRA_FILE])
 
@@ -75,7 +78,7 @@ class TorchArtefact:
 
 
 def run(module: torch.nn.Module, pixels: Pixels) -> Probabilities:
-    """Answer uint8 [N, H, W, C] with a module of torch: [N, K]."""
+    """Run a torch module: uint8 [N, H, W, C] → [N, K]."""
     with torch.inference_mode():
         result: Probabilities = module(torch.from_numpy(np.array(pixels))).numpy()
     return result

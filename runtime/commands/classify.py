@@ -30,9 +30,7 @@ INTERRUPTED = 130
 @click.option("--json", "json", is_flag=True, help="Print the predictions, or a summary of those written, as JSON.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder to write the predictions to, as Parquet.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="What computes for --output.  [default: local]")
-@click.option(
-    "--workers", type=click.IntRange(1), help="Worker processes for --output.  [default: one per core]"
-)
+@click.option("--workers", type=click.IntRange(1), help="Worker processes for --output.  [default: one per core]")
 @click.option("--column", metavar="NAME", help="Parquet column with the images, if several could hold them.")
 def classify(
     images: tuple[str, ...],

@@ -1,9 +1,9 @@
 """What a solver is given, and what it returns.
 
-A solver is made of a `Task` and has: `epoch`, which runs an epoch, or the rest of one; `converged`, whether it is at the
-optimum, None where it cannot tell; `position`, where in the fit it is, as JSON; `tensors`, those that the next epoch
-depends on beside the model's own, by name and laid out as in the checkpoint; `restore`, which goes back to a position
-and its tensors and raises what comes of values that no fit has saved.
+A solver is made of a `Task` and has: `epoch`, which runs an epoch, or the rest of one; `converged`, whether it is at
+the optimum, None where it cannot tell; `position`, where in the fit it is, as JSON; `tensors`, those that the next
+epoch depends on beside the model's own, by name and laid out as in the checkpoint; `restore`, which goes back to a
+position and its tensors and raises what comes of values that no fit has saved.
 """
 
 from collections.abc import Callable

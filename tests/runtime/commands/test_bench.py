@@ -44,6 +44,7 @@ def test_json(run_kit: Kit, exported: dict[str, Path]) -> None:
         assert found["machine"]["processors"] >= 1
 
 
+@pytest.mark.spawns
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is measured in another way")
 def test_memory_is_that_of_the_fresh_process(model: Path) -> None:
     """Not of this one, which holds torch and these 300 MB, and not of a process that loads torch."""
@@ -177,7 +178,6 @@ def test_budgets_that_are_exceeded(run_kit: Kit, arguments: list[str]) -> None:
 WRONG = ["=1", "p99_us", "p99_us=", "p99_us=fast", "p99_us=nan", "p99_us=inf", "p99_us=-1", "p99_us=1,,", "speed=5"]
 
 
-@pytest.mark.spawns
 @pytest.mark.parametrize("budget", [*WRONG, "p99_us=1,p99_us=2", "\x1b[31m=1"])
 def test_wrong_budgets(run_kit: Kit, budget: str) -> None:
     result = run_kit("bench", "a", "--budget", budget)
@@ -186,7 +186,6 @@ def test_wrong_budgets(run_kit: Kit, budget: str) -> None:
     assert "\x1b" not in result.stderr
 
 
-@pytest.mark.spawns
 @pytest.mark.parametrize("arguments", [[], ["a", "--seconds", "0"], ["a", "--seconds", "1000"]])
 def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
     result = run_kit("bench", *arguments)

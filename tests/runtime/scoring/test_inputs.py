@@ -154,7 +154,6 @@ def test_bad_parquet(
     assert sorted(path.name for path in Path().iterdir() if path.name != "in") == []
 
 
-@pytest.mark.spawns
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -12,7 +12,6 @@ from tests.interpreter import UNMEASURED, Kit, run_python
 from tests.runtime.predicted import read
 
 
-@pytest.mark.spawns
 @pytest.mark.parametrize(
     ("make", "found"),
     [

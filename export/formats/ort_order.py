@@ -1,78 +1,76 @@
 """The one table of a file in onnxruntime's format that onnxruntime lays out by chance, in a fixed order.
 
-The layout is that of onnxruntime/core/flatbuffers/schema/ort.fbs: an InferenceSession of the version, the model, and
-the table of kernel types, which holds for each operator the type parameters of its kernel and where each is read from.
+The file is an InferenceSession: a version, the model, and the table of kernel types, which holds the type parameters of
+each operator's kernel and where each type is read from. The fields go by the names of
+onnxruntime/core/flatbuffers/schema/ort.fbs.
 """
 
-import struct
+import sys
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from flatbuffers import Builder
-from flatbuffers.number_types import Int8Flags, Uint32Flags
-from flatbuffers.table import Table
+from flatbuffers.number_types import SOffsetTFlags
+
+from runtime.session import onnxruntime
 
 IDENTIFIER = b"ORTM"
 LARGEST_ALIGNMENT = 16
-VERSION, MODEL, KERNEL_TYPES = 0, 1, 3  # fields of the session
-KEY, ENTRIES = 0, 1  # fields of an operator, and of a type parameter
-KIND, INDEX = 0, 1  # fields of a place that a type is read from
 
 
 def in_order(data: bytes) -> bytes:
     """Write a file anew with its table of kernel types sorted; everything else stays as it is, byte for byte."""
-    root = Table(bytearray(data), struct.unpack_from("<I", data)[0])
-    version, model = _text(root, VERSION), _table(root, MODEL)
-    operators = sorted((_text(item, KEY), _parameters(item)) for item in _tables(_table(root, KERNEL_TYPES), 0))
-    vtable = model.Pos - struct.unpack_from("<i", data, model.Pos)[0]
-    builder = Builder(0)  # fills memory from its end, where the model already lies
-    builder.Bytes, builder.head, builder.minalign = bytearray(data[min(model.Pos, vtable) :]), 0, LARGEST_ALIGNMENT
-    kernel_types = _object(
-        builder, {0: _vector(builder, [_keyed(builder, name, _places(builder, found)) for name, found in operators])}
+    schema = _schema()
+    session = schema.InferenceSession.InferenceSession.GetRootAsInferenceSession(data, 0)
+    model = session.Model()._tab  # the classes tell a position in no other way
+    tail = data[min(model.Pos, model.Pos - model.Get(SOffsetTFlags, model.Pos)) :]  # from the model or its vtable on
+    builder = Builder(len(data))  # fills memory from its end
+    builder.Prep(LARGEST_ALIGNMENT, 0)
+    builder.Pad(len(tail))
+    kernel_types = _kernel_types(builder, session.KernelTypeStrResolver())
+    version = builder.CreateString(session.OrtVersion())
+    root = _table(
+        builder,
+        schema.InferenceSession,
+        OrtVersion=version,
+        Model=len(data) - model.Pos,
+        KernelTypeStrResolver=kernel_types,
     )
-    fields = {
-        VERSION: builder.CreateString(version),
-        MODEL: len(data) - model.Pos,
-        KERNEL_TYPES: kernel_types,
-    }
-    builder.Finish(_object(builder, fields), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+    builder.Finish(root, file_identifier=IDENTIFIER)
+    return bytes(builder.Output()[: -len(tail)]) + tail
 
 
-def _parameters(operator: Table) -> list[tuple[bytes, list[tuple[int, int]]]]:
-    """Read an operator's type parameters: name, and the kind and index of each place that the type is read from."""
-    return [
-        (
-            _text(item, KEY),
-            [(place.GetSlot(_at(KIND), 0, Int8Flags), place.GetSlot(_at(INDEX), 0, Uint32Flags))
-             for place in _tables(item, ENTRIES)],
-        )
-        for item in _tables(operator, ENTRIES)
-    ]  # fmt: skip
+def _kernel_types(builder: Builder, resolver: Any) -> int:
+    """Write the table of kernel types, by the names of the operators and of their type parameters."""
+    schema, operators = _schema(), []
+    for operator in sorted(_all(resolver, "OpKernelTypeStrArgs"), key=lambda item: item.OpId()):
+        parameters = []
+        for parameter in sorted(_all(operator, "KernelTypeStrArgs"), key=lambda item: item.KernelTypeStr()):
+            places = [
+                _table(builder, schema.ArgTypeAndIndex, ArgType=place.ArgType(), Index=place.Index())
+                for place in _all(parameter, "Args")
+            ]
+            args, name = _vector(builder, places), builder.CreateString(parameter.KernelTypeStr())
+            parameters.append(_table(builder, schema.KernelTypeStrArgsEntry, KernelTypeStr=name, Args=args))
+        entries, name = _vector(builder, parameters), builder.CreateString(operator.OpId())
+        operators.append(_table(builder, schema.OpIdKernelTypeStrArgsEntry, OpId=name, KernelTypeStrArgs=entries))
+    return _table(builder, schema.KernelTypeStrResolver, OpKernelTypeStrArgs=_vector(builder, operators))
 
 
-def _places(builder: Builder, parameters: list[tuple[bytes, list[tuple[int, int]]]]) -> int:
-    """Write what `_parameters` read; return where it is."""
-    return _vector(
-        builder, [_keyed(builder, name, _vector(builder, [_place(builder, *place) for place in places]))
-                  for name, places in sorted(parameters)]
-    )  # fmt: skip
+def _all(table: Any, field: str) -> list[Any]:
+    """Read the tables of a field that is a vector."""
+    return [getattr(table, field)(i) for i in range(getattr(table, f"{field}Length")())]
 
 
-def _place(builder: Builder, kind: int, index: int) -> int:
-    builder.StartObject(2)
-    builder.PrependInt8Slot(KIND, kind, 0)
-    builder.PrependUint32Slot(INDEX, index, 0)
-    return int(builder.EndObject())
-
-
-def _keyed(builder: Builder, key: bytes, entries: int) -> int:
-    return _object(builder, {KEY: builder.CreateString(key), ENTRIES: entries})
-
-
-def _object(builder: Builder, offsets: dict[int, int]) -> int:
-    builder.StartObject(max(offsets) + 1)
-    for field, offset in offsets.items():
-        builder.PrependUOffsetTRelativeSlot(field, offset, 0)
-    return int(builder.EndObject())
+def _table(builder: Builder, kind: Any, **fields: int) -> int:
+    """Write a table. kind: its module in the schema. fields: values and offsets, in the order in which they are put."""
+    name = kind.__name__.rpartition(".")[2]
+    getattr(kind, f"{name}Start")(builder)
+    for field, value in fields.items():
+        getattr(kind, f"{name}Add{field}")(builder, value)
+    return int(getattr(kind, f"{name}End")(builder))
 
 
 def _vector(builder: Builder, offsets: list[int]) -> int:
@@ -82,21 +80,12 @@ def _vector(builder: Builder, offsets: list[int]) -> int:
     return int(builder.EndVector())
 
 
-def _at(field: int) -> int:
-    """Where a field's offset stands in a vtable."""
-    return 4 + 2 * field
-
-
-def _text(table: Table, field: int) -> bytes:
-    return bytes(table.String(table.Pos + table.Offset(_at(field))))
-
-
-def _table(table: Table, field: int) -> Table:
-    return Table(table.Bytes, table.Indirect(table.Pos + table.Offset(_at(field))))
-
-
-def _tables(table: Table, field: int) -> list[Table]:
-    offset = table.Offset(_at(field))
-    start = table.Vector(offset) if offset else 0
-    count = table.VectorLen(offset) if offset else 0
-    return [Table(table.Bytes, table.Indirect(start + 4 * i)) for i in range(count)]
+@cache
+def _schema() -> Any:
+    """Import the classes that onnxruntime ships for its format, by themselves: `onnxruntime.tools` imports torch."""
+    folder = str(Path(onnxruntime().__file__).with_name("tools") / "ort_format_model")
+    sys.path.append(folder)
+    try:
+        return import_module("ort_flatbuffers_py.fbs")
+    finally:
+        sys.path.remove(folder)

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ BLOCK_IMAGES = 256
 DECODERS = 8
 
 
+@dataclass(slots=True)
 class Prediction:
     """The answer for one image.
 
@@ -38,23 +39,10 @@ class Prediction:
     top: (label, probability) pairs of the `top_k` most probable classes, best first.
     """
 
-    __slots__ = ("index", "label", "probability", "top")
-
-    def __init__(self, label: str, probability: float, index: int, top: list[tuple[str, float]]) -> None:
-        self.label = label
-        self.probability = probability
-        self.index = index
-        self.top = top
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Prediction) and (self.index, self.top) == (other.index, other.top)
-
-    __hash__ = None  # type: ignore[assignment]  # it holds a list
-
-    def __repr__(self) -> str:
-        return (
-            f"Prediction(label={self.label!r}, probability={self.probability!r}, index={self.index}, top={self.top!r})"
-        )
+    label: str
+    probability: float
+    index: int
+    top: list[tuple[str, float]]
 
 
 class _Buffers(threading.local):

@@ -21,12 +21,7 @@ FilePath: TypeAlias = "str | os.PathLike[str]"
 
 
 def check_regular(
-    path: FilePath,
-    subject: str,
-    error: type[KitError] = KitError,
-    *,
-    limit: int | None = None,
-    remedy: str = "name a file",
+    path: FilePath, subject: str, error: type[KitError], *, limit: int | None = None, remedy: str = "name a file"
 ) -> int:
     """Refuse a device, a pipe, a socket or a file that is too large; a folder passes, since opening it fails at once.
 
@@ -53,8 +48,8 @@ def read_at_most(path: FilePath, size: int, limit: int) -> bytes:
     return data
 
 
-def reason(error: OSError | ValueError | TypeError) -> str:
-    """Say in one line why a file could not be opened, without its name."""
+def reason(error: BaseException) -> str:
+    """Say in one line why a file cannot be read, without its name."""
     return one_line(getattr(error, "strerror", None) or error)
 
 
@@ -87,7 +82,8 @@ def replacing(path: Path, error: type[KitError] = KitError) -> Iterator[Path]:
                 os.fsync(file.fileno())
             part.replace(path)
     finally:
-        _discard(part)
+        with suppress(OSError):  # a folder that cannot be read holds no such file
+            part.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, data: bytes, error: type[KitError] = KitError) -> None:
@@ -100,9 +96,5 @@ def discard_parts(folder: Path) -> None:
     """Remove the unfinished files that a killed process has left in `folder`."""
     with suppress(OSError):  # a folder that cannot be read is reported when it is written to
         for part in folder.glob(".*.part"):
-            _discard(part)
-
-
-def _discard(part: Path) -> None:
-    with suppress(OSError):  # a folder that cannot be read holds no such file
-        part.unlink(missing_ok=True)
+            with suppress(OSError):  # as of a folder
+                part.unlink(missing_ok=True)

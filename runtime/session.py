@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FATAL_ONLY = 4
 CPU = "CPUExecutionProvider"
 MAX_THREADS = 1024
+TYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
 
 class Settings(NamedTuple):
@@ -81,23 +82,22 @@ def open_session(model: bytes, settings: Settings | None = None) -> InferenceSes
 
 def check_signature(session: InferenceSession, metadata: Metadata) -> None:
     """Compare the graph's input and output with the artefact's. Raises ArtefactError where they differ."""
-    height, width, channels = metadata.image.shape
-    expected = f"images: uint8 [N, {height}, {width}, {channels}] → probabilities: float32 [N, {len(metadata.labels)}]"
-    found = " → ".join(
-        ", ".join(f"{node.name}: {node.type.removeprefix('tensor(').rstrip(')')} {node.shape}" for node in nodes)
-        for nodes in (session.get_inputs(), session.get_outputs())
-    )
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    fits = (
-        len(inputs) == len(outputs) == 1
-        and (inputs[0].name, outputs[0].name) == (INPUT, OUTPUT)
-        and (inputs[0].type, outputs[0].type) == ("tensor(uint8)", "tensor(float)")
-        and inputs[0].shape[1:] == [height, width, channels]
-        and outputs[0].shape[1:] == [len(metadata.labels)]
-        and not isinstance(inputs[0].shape[0], int)
-    )
-    if not fits:
+    image, classes = ", ".join(map(str, metadata.image.shape)), len(metadata.labels)
+    expected = f"{INPUT}: uint8 [N, {image}] → {OUTPUT}: float32 [N, {classes}]"
+    found = " → ".join(", ".join(map(_signature, nodes)) for nodes in (session.get_inputs(), session.get_outputs()))
+    if found != expected:
         raise ArtefactError(f"expected {expected}, found {found}: export it again")
+
+
+def _signature(node: Any) -> str:
+    """Write a node's name, type and shape; N stands for a free first dimension, whatever its name."""
+    shape = ["N" if place == 0 and not isinstance(side, int) else side for place, side in enumerate(node.shape)]
+    return f"{node.name}: {type_of(node)} [{', '.join(map(str, shape))}]"
+
+
+def type_of(node: Any) -> str:
+    """Name the type of a graph's input or output as numpy does: float32."""
+    return TYPES.get(node.type, node.type.removeprefix("tensor(").removesuffix(")"))
 
 
 def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> tuple[Any, ...]:
@@ -122,10 +122,8 @@ def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> t
 
 
 def _check(settings: Settings, available: list[str]) -> None:
-    if type(settings.threads) is not int or settings.threads < 1:
-        raise ArtefactError(f"expected at least 1 thread, found {settings.threads!r}: leave it out for 1")
-    if settings.threads > MAX_THREADS:
-        raise ArtefactError(f"expected at most {MAX_THREADS:,} threads, found {settings.threads}: leave it out for 1")
+    if type(settings.threads) is not int or not 1 <= settings.threads <= MAX_THREADS:
+        raise ArtefactError(f"expected 1 to {MAX_THREADS:,} threads, found {settings.threads!r}: leave it out for 1")
     absent = [name for name in settings.providers if name not in available]
     if absent or not settings.providers:
         raise ArtefactError(

@@ -92,13 +92,7 @@ def read_budget(_context: click.Context, _option: click.Parameter, text: str) ->
     help=f"Exit 1 where a figure is above its number, or below it for {' and '.join(AT_LEAST)}. "
     f"Names: {', '.join(COLUMNS)}.",
 )
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0.1, 60),
-    default=2.0,
-    show_default=True,
-    help="About how long to measure each artefact.",
-)
+@click.option("--seconds", type=click.FloatRange(0.1, 60), default=2.0, show_default=True, help="Time per artefact.")
 @click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
 def bench(artefacts: tuple[Path, ...], budget: dict[str, float], seconds: float, as_document: bool) -> None:
     """Measure each ARTEFACT on this device, after its self-test.

@@ -33,14 +33,7 @@ INTERRUPTED = 130
 @click.option("--workers", type=click.IntRange(1), help="Worker processes for --output.  [default: one per core]")
 @click.option("--column", metavar="NAME", help="Parquet column with the images, if several could hold them.")
 def classify(
-    images: tuple[str, ...],
-    model: Path,
-    top_k: int | None,
-    json: bool,
-    output: Path | None,
-    engine: str | None,
-    workers: int | None,
-    column: str | None,
+    images: tuple[str, ...], model: Path, top_k: int | None, json: bool, output: Path | None, **settings: Any
 ) -> None:
     """Classify images, one line each: the file, then label and probability, best first.
 
@@ -55,13 +48,13 @@ def classify(
     Ray.
     """
     if output is None:
-        if engine or workers or column:
+        if any(settings.values()):
             raise click.UsageError("--engine, --workers and --column go with --output")
         _answer(images, model, top_k or 1, json)
     elif top_k is not None or STANDARD_INPUT in images:
         raise click.UsageError("--top-k and - for standard input do not go with --output")
     else:
-        _score(images, model, output, json, engine=engine or "local", workers=workers, column=column)
+        _score(images, model, output, json, **settings | {"engine": settings["engine"] or "local"})
 
 
 def _score(images: tuple[str, ...], model: Path, output: Path, json: bool, **settings: Any) -> None:
@@ -136,10 +129,8 @@ def _names(given: tuple[str, ...]) -> Iterator[str]:
     from ..scoring.inputs import images_below
 
     for name in given:
-        if name == STANDARD_INPUT or not os.path.isdir(name):  # noqa: PTH112 - Path raises for a name that is too long
-            yield name
-            continue
-        yield from images_below(name)
+        is_folder = name != STANDARD_INPUT and os.path.isdir(name)  # noqa: PTH112 - Path raises for a name too long
+        yield from images_below(name) if is_folder else [name]
 
 
 def _print(answers: list[dict[str, Any]]) -> None:

@@ -17,14 +17,13 @@ from ..digest import digest
 from ..errors import ArtefactError
 from ..loading import ZIP_START, read_artefact
 from ..seal import format_of
-from ..session import Settings, open_session
+from ..session import Settings, open_session, type_of
 from ..text import as_json, complain, printable, say
 
 # The entries that torch.jit.save writes, and torch.export.save since torch 2.8, and before it.
 ZIP_FORMATS = {"torchscript": r"[^/]+/constants\.pkl", "pt2": r"[^/]+/archive_format|serialized_exported_program\.json"}
 ZIP_ENTRY = rf"(?:[^/]+/extra|extra_files)/{re.escape(EXTRA_FILE)}"
 MAX_ENTRY_BYTES = 64 * 2**20
-TYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 SHOWN, LONGEST = 12, 500  # entries of a list, and characters of a line, in the text output
 
 
@@ -137,8 +136,7 @@ def _contents(metadata: Metadata) -> dict[str, Any]:
 
 
 def _node(node: Any) -> dict[str, Any]:
-    kind = TYPES.get(node.type, node.type.removeprefix("tensor(").removesuffix(")"))
-    return {"name": node.name, "type": kind, "shape": list(node.shape)}
+    return {"name": node.name, "type": type_of(node), "shape": list(node.shape)}
 
 
 def as_text(found: Mapping[str, Any]) -> str:

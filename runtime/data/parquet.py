@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, KitError, needs_extra
-from ..text import one_line
+from ..files import reason
 from .source import is_parquet, is_url
 
 if TYPE_CHECKING:
@@ -202,5 +202,4 @@ def _readable(name: str) -> Iterator[None]:
         raise
     except Exception as error:  # pyarrow and every file system raise their own, which share no base class
         cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ else error
-        reason = one_line(getattr(cause, "strerror", None) or cause)
-        raise InputError(f"{name}: expected Parquet that can be read, found: {reason}: {AGAIN}") from None
+        raise InputError(f"{name}: expected Parquet that can be read, found: {reason(cause)}: {AGAIN}") from None

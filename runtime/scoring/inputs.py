@@ -87,13 +87,9 @@ def images_below(folder: str, *, parquet: bool = False) -> list[str]:
 
     parquet: whether Parquet files are listed too.
     """
-    found = [
-        Path(current, name)
-        for current, names in walk(folder)
-        for name in names
-        if is_image(name) or (parquet and is_parquet(name))
-    ]
+    below = (Path(current, name) for current, names in walk(folder) for name in names)
+    found = sorted(path for path in below if is_image(path.name) or (parquet and is_parquet(path.name)))
     if not found:
         wanted, kinds = ("images or Parquet", (*SUFFIXES, ".parquet")) if parquet else ("images", SUFFIXES)
         raise InputError(f"{folder}: expected a folder with {wanted}, found none ({', '.join(kinds)}): name another")
-    return [str(path) for path in sorted(found)]
+    return [str(path) for path in found]

@@ -111,7 +111,7 @@ REFUSED = (
     "again, or for an older runtime"
 )
 OUTSIDE = "{folder}/model.onnx: expected all weights in the file, found some in other files: export it again"
-THREADS = "{{model}}: expected at least 1 thread, found {}: leave it out for 1"
+THREADS = "{{model}}: expected 1 to 1,024 threads, found {}: leave it out for 1"
 PROVIDERS = (
     "{{model}}: expected providers out of <…>, found {}: install an onnxruntime that has them, or leave providers out"
 )
@@ -198,11 +198,11 @@ ARTEFACT: dict[str, Case] = {
     "a constant in a file": (changed(external_constant), OUTSIDE),
     "another name of the input": (
         changed(renamed),
-        SIGNATURE.format("x: uint8 ['N', 8, 8, 1] → probabilities: float ['N', 10]"),
+        SIGNATURE.format("x: uint8 [N, 8, 8, 1] → probabilities: float32 [N, 10]"),
     ),
     "a fixed number of images": (
         changed(lambda proto: setattr(proto.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", 4)),
-        SIGNATURE.format("images: uint8 [4, 8, 8, 1] → probabilities: float [<…>, 10]"),
+        SIGNATURE.format("images: uint8 [4, 8, 8, 1] → probabilities: float32 [<…>, 10]"),
     ),
     "0 threads": (load(threads=0), THREADS.format("0")),
     "a text as threads": (load(threads="1"), THREADS.format("'1'")),
@@ -210,7 +210,7 @@ ARTEFACT: dict[str, Case] = {
     "half a thread": (load(threads=0.5), THREADS.format("0.5")),
     "too many threads": (
         load(threads=2**31),
-        "{model}: expected at most 1,024 threads, found 2147483648: leave it out for 1",
+        "{model}: expected 1 to 1,024 threads, found 2147483648: leave it out for 1",
     ),
     "no providers": (load(providers=()), PROVIDERS.format("none")),
     "an unknown provider": (load(providers=["NPU"]), PROVIDERS.format("NPU")),
@@ -261,7 +261,7 @@ METADATA: dict[str, Case] = {
     "another size than the graph's": (
         entries(image=BOX | {"height": 4, "width": 16}),
         "{folder}/model.onnx: expected images: uint8 [N, 4, 16, 1] → probabilities: float32 [N, 10], found images: "
-        "uint8 ['N', 8, 8, 1] → probabilities: float ['N', 10]: export it again",
+        "uint8 [N, 8, 8, 1] → probabilities: float32 [N, 10]: export it again",
     ),
     "statistics that are a list": (entries(pixel_statistics=[]), entry("pixel_statistics", STATISTICS, "[]")),
     "statistics that are infinite": (

@@ -190,8 +190,8 @@ def _labels_of(name: str) -> _Labels:
 
 
 def _label_column(name: str, schema: Any) -> str:
-    with needs_extra("parquet", "reading Parquet"):
-        import pyarrow.types as kinds
+    import pyarrow.types as kinds
+
     for column in LABEL_COLUMNS:
         if column in schema.names:
             kind = schema.field(column).type

@@ -46,7 +46,7 @@ class Rows(NamedTuple):
 
     @property
     def images(self) -> int:
-        """How many images, at least 1."""
+        """The number of images, at least 1."""
         return self.stop - self.start
 
 
@@ -67,9 +67,10 @@ def find_urls(url: str) -> list[str]:
 
 
 def find_rows(name: str, source: str, *, column: str | None, size: int) -> list[Rows]:
-    """Share out the rows of a file, at most `size` at a time. Reads its footer only.
+    """Divide the rows of a file, at most `size` at a time. Reads its footer only.
 
-    column: where the images are; None for the only one that can hold some. Raises InputError.
+    name, source, column: as in `Rows`; column None for the only one that can hold images.
+    Raises InputError.
     """
     with _readable(name):
         file = _open(source)

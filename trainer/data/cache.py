@@ -35,7 +35,8 @@ Progress: TypeAlias = Callable[[int, int], None]
 class CachedImages:
     """The images that could be read, in the source's order, and why the others could not.
 
-    images: uint8 [N, H, W, C], mapped from the cache, read-only. unreadable: name → reason.
+    images: uint8 [N, H, W, C], mapped from the cache, read-only.
+    unreadable: name → reason.
     """
 
     images: Pixels
@@ -62,10 +63,13 @@ def default_cache_dir() -> Path:
 def cached_images(
     source: Source, contract: ImageContract, *, cache_dir: Path, progress: Progress | None = None
 ) -> CachedImages:
-    """Decode the images of a source, at least one, or take them from the cache if none has changed since.
+    """Decode the images of a source, at least one, or read them from the cache if none has changed since.
 
-    progress: called with the number of images done and of all; not called when the cache has them. Raises DataError
-    where more than 1 % of the images cannot be read, the cache cannot be written, or a decoding process dies.
+    contract: size and colour to bring them to.
+    cache_dir: folder of the cache.
+    progress: called with the number of images done and of all; not called when the cache has them.
+    Raises DataError where more than 1 % of the images cannot be read, the cache cannot be written, or a decoding
+    process dies.
     """
     entry = cache_dir / _key(source, contract)
     found = _read_cache(entry, len(source), contract)

@@ -14,10 +14,9 @@ from runtime.errors import needs_extra
 from runtime.image import ImageContract
 
 from ..errors import DataError
-from .mapped import Images, MappedImages, subset
+from .mapped import Images, MappedImages
 
 TEST_SHARE = 0.2
-
 
 Arrays: TypeAlias = "Tensor | NDArray[Any]"
 
@@ -50,7 +49,8 @@ class Split:
 
     def subset(self, rows: Tensor) -> "Split":
         """Choose the images at `rows`, int64 [n]; those in memory are copied."""
-        return Split(subset(self.images, rows), self.targets[rows])
+        images = self.images.subset(rows) if isinstance(self.images, MappedImages) else self.images[rows]
+        return Split(images, self.targets[rows])
 
     @property
     def features(self) -> int:
@@ -71,7 +71,12 @@ def _integers(targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set ready to train on. labels: K class names, in the order of the targets. Raises DataError if unfit."""
+    """A data set ready to train on.
+
+    name: for the model card and the run's folder.
+    labels: K class names, in the order of the targets.
+    Raises DataError where it is not fit to train on.
+    """
 
     name: str
     labels: tuple[str, ...]
@@ -111,7 +116,10 @@ def of_parts(
 ) -> Dataset:
     """Make a data set of a training and a test part, or of one alone, of which a fifth of each class is held out.
 
-    images: uint8 [N, H, W, C], of all parts, one after the other. targets: of each part, int64 [n]. Raises DataError.
+    images: uint8 [N, H, W, C], of all parts, one after the other.
+    targets: int64 [n], of each part.
+    seed: random seed of the test split.
+    Raises DataError.
     """
     count = len(targets[0])
     train = Split.of(images[:count], targets[0])
@@ -123,7 +131,13 @@ def of_parts(
 
 
 def hold_out(split: Split, share: float, *, seed: int, name: str) -> tuple[Split, Split]:
-    """Split at random, the same share (0-1) of each class into the second part. Raises DataError for too few images."""
+    """Split at random, a share of each class into the second part, both in the images' order.
+
+    share: of the second part, 0-1.
+    seed: random seed.
+    name: of the data set, for messages.
+    Raises DataError where a class has too few images.
+    """
     with needs_extra("train", "splitting a data set"):
         from sklearn.model_selection import train_test_split
     targets = split.targets.numpy()

@@ -65,6 +65,6 @@ def _in_processes(
         yield from in_processes(partial(decode, contract=contract), chunks, workers)
     except BrokenProcessPool:
         raise DataError(
-            f"expected {workers} processes to decode images, found that one of them died, perhaps for want of "
+            f"expected {workers} processes to decode images, found that one of them died, possibly out of "
             "memory: free some and try again"
         ) from None

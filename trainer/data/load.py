@@ -1,8 +1,7 @@
 """Loads a data set by its name: the one module that knows all sources, and imports each when it is asked for."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +57,10 @@ def load_data(
         return _conform(load_known(str(name), root), image_size, color)
     size = SIZE if image_size is None else image_size
     contract = ImageContract(height=size, width=size, color=color or "RGB")
-    with _as_trainer_error():
+    try:
         return _decoded(_labelled(name), contract, seed, progress)
+    except errors.DataError as error:  # the readers' own is no TrainerError
+        raise DataError(str(error)) from None
 
 
 def _labelled(name: str | os.PathLike[str]) -> "LabelledSource":
@@ -85,23 +86,11 @@ def _decoded(
     return of_parts(source.name, source.labels, cached.images, source.targets(cached.unreadable), seed=seed)
 
 
-@contextmanager
-def _as_trainer_error() -> Iterator[None]:
-    """Raise the readers' DataError as the trainer's, which is a TrainerError too."""
-    try:
-        yield
-    except errors.DataError as error:
-        raise DataError(str(error)) from None
-
-
 def _conform(data: Dataset, image_size: int | None, color: str | None) -> Dataset:
     """Bring the images to another size or colour, as the artefact will bring a user's."""
     have = data.contract
-    contract = ImageContract(
-        height=have.height if image_size is None else image_size,
-        width=have.width if image_size is None else image_size,
-        color=color or have.color,
-    )
+    height, width = (have.height, have.width) if image_size is None else (image_size, image_size)
+    contract = ImageContract(height=height, width=width, color=color or have.color)
     if contract == have:
         return data
     train, test = (

@@ -1,4 +1,4 @@
-"""Images in a file larger than memory: read page by page when they are asked for, and let go again."""
+"""Images in a file larger than memory: pages are read when they are needed, and released again."""
 
 import mmap
 import warnings
@@ -12,15 +12,18 @@ from torch import Tensor
 
 KEEP_BYTES = 2**27
 REGION = 2**21  # what systems may map for one byte that is read
-TAKE_BYTES = 2**22  # of images that are copied before the file is let go, since each may be in a region of its own
+TAKE_BYTES = 2**22  # of images that are copied before pages are released, as each image may be in a region of its own
 
 
 class MappedImages:
     """Images mapped from a file, all of them or some, that can be read like a tensor: uint8 [N, H, W, C].
 
-    pixels: the mapped array, [M, H, W, C] or [M, H, W]. rows: int64 [N], which of them; by default all. Whatever is
-    taken is a copy. keep: bytes of the file that may be in this process before they are let go; the system's cache may
-    still hold them for whoever reads them next.
+    Whatever is read is a copy.
+
+    pixels: the mapped array, [M, H, W, C] or [M, H, W].
+    rows: int64 [N], which images; by default all.
+    keep: bytes of the file that may be in this process before they are released; they may stay in the system's page
+        cache.
     """
 
     dtype = torch.uint8
@@ -59,7 +62,7 @@ class MappedImages:
         return self.take(which.nonzero()[:, 0] if which.dtype == torch.bool else which)
 
     def take(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
-        """Copy the images at `rows`, int64 [n]: uint8 [n, H, W, C]. out: where to, if not to new memory."""
+        """Copy the images at `rows`, int64 [n], to `out` or to new memory: uint8 [n, H, W, C]."""
         rows = rows if self._rows is None else self._rows[rows]
         each = self._pixels[0].nbytes
         taken = torch.empty((len(rows), *self._pixels.shape[1:]), dtype=self.dtype) if out is None else out
@@ -68,7 +71,7 @@ class MappedImages:
             torch.index_select(self._pixels, 0, some, out=place)
             self._taken += REGION * len((some * each // REGION).unique())
             if self._taken > self._keep:
-                self._let_go()
+                self._release()
         return taken
 
     def split(self, size: int) -> Iterator[Tensor]:
@@ -97,7 +100,7 @@ class MappedImages:
         array: NDArray[np.uint8] = self.to(self.device).numpy()
         return array
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Give the pages that were read back to the system."""
         self._taken = 0
         if hasattr(mmap, "MADV_DONTNEED"):
@@ -112,11 +115,6 @@ def take(images: Images, rows: Tensor, out: Tensor) -> Tensor:
     if isinstance(images, MappedImages):
         return images.take(rows, out)
     return torch.index_select(images, 0, rows, out=out)
-
-
-def subset(images: Images, rows: Tensor) -> Images:
-    """Choose the images at `rows`, int64 [n]; those in memory are copied."""
-    return images.subset(rows) if isinstance(images, MappedImages) else images.index_select(0, rows)
 
 
 def _mapping(array: Any) -> mmap.mmap:

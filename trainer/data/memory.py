@@ -1,4 +1,4 @@
-"""How much memory there is, and how much of it images may take."""
+"""The memory limit: how much memory is free, and how much of it images may use."""
 
 import os
 from collections.abc import Iterator

@@ -169,7 +169,7 @@ def test_a_process_that_dies(tmp_path: Path) -> None:
     next(chunks)
     for process in multiprocessing.active_children():
         process.kill()
-    message = "expected 2 processes to decode images, found that one of them died, perhaps for want of memory: free "
+    message = "expected 2 processes to decode images, found that one of them died, possibly out of memory: free "
     with pytest.raises(DataError, match=rf"^{message}some and try again$"):
         list(chunks)
 

@@ -1,4 +1,4 @@
-"""Turn a checkpoint into artefacts, each compared with the trained model before it exists.
+"""Turn a checkpoint into artefacts: each file is compared with the trained model before it gets its name.
 
 ```python
 from export import export
@@ -8,7 +8,8 @@ report = export(load_checkpoint("runs/digits/model.safetensors"), "onnx", "model
 report.parity.max_difference, report.proof.certain, report.digest
 ```
 
-`to_onnx` and `to_torchscript` do the same with any classifier that is a `torch.nn.Module`.
+`to_onnx` and `to_torchscript` do the same with any classifier that is a `torch.nn.Module`. The package imports `runtime`
+and `trainer`; neither of them imports it.
 """
 
 from typing import Any
@@ -36,7 +37,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs torch when it is asked for."""
+    """Import the functions that need torch on first use."""
     if name in ("to_onnx", "to_torchscript"):
         with needs_extra("train", "exporting a module of torch"):
             from . import modules

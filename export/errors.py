@@ -1,11 +1,11 @@
-"""The exporter's errors; like all of the kit's they are a `KitError`."""
+"""The errors of export; both are a `KitError`."""
 
 from runtime.errors import KitError
 
 
 class ExportError(KitError):
-    """There is nothing to export, or the file cannot be made."""
+    """There is nothing to export, or the file cannot be written."""
 
 
 class ParityError(ExportError):
-    """The written file does not answer as the trained model does, and was not kept."""
+    """The written file does not predict what the trained model predicts, and was not kept."""

@@ -28,6 +28,7 @@ from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, d
 from runtime.errors import KitError, needs_extra
 from runtime.image import ImageContract, Pixels
 from runtime.seal import seal
+from runtime.text import one_line
 
 from .appearance import pixel_statistics
 from .errors import ExportError
@@ -35,23 +36,27 @@ from .exporting import ExportReport, gate_for, report, written
 from .formats import FLOAT_TOLERANCE
 from .formats import onnx as onnx_format
 from .formats import torchscript as torchscript_format
-from .formats.target import Target, target_for
+from .formats.compatibility import Target
+from .formats.target import target_for
 from .gate.parity import Artefact, check_parity, probes
 from .raw_pixels import RawPixels, run
 
 OPSET = 18  # the oldest that torch's exporter writes
-EXAMPLES = 2  # each is an image that the file carries
-RANDOM_IMAGES = 32  # to compare on; a network takes long for each, in float64
+EXAMPLES = 2  # random golden examples; the file carries them
+RANDOM_IMAGES = 32  # to compare on; a network in float64 is slow
 OF_THE_SOURCE = ("metadata_props", "doc_string")
 
 
 class About(TypedDict, total=False):
-    """What a module does not say of itself.
+    """Settings of an export that the module itself does not hold.
 
-    labels: K names in output order. image: size, colour, and how to bring an image to them. mean, std: a number a
-    channel, or one for all; the module sees (pixel / 255 − mean) / std, by default pixel / 255. examples: uint8
-    [G, H, W, C], a few real images to carry along and compare on, by default random ones. provenance: what else to say
-    of the model, as JSON. tolerance: largest difference in probability, by default 1e-5.
+    labels: the K class names, in output order.
+    image: size and colour of the module's images, and how to resize others.
+    mean, std: one number a channel, or one for all; the module's input is (pixel / 255 − mean) / std, by default
+        pixel / 255.
+    examples: uint8 [G, H, W, C], a few real images as golden examples; by default random ones.
+    provenance: more about the model, as JSON.
+    tolerance: largest difference in probability allowed, by default 1e-5.
     """
 
     labels: Required[Sequence[str]]
@@ -71,11 +76,14 @@ def to_onnx(
     target_ort: str | None = None,
     **about: Unpack[About],
 ) -> ExportReport:
-    """Write a module as an ONNX artefact, if the written file answers as the module does in float64.
+    """Write a module as an ONNX artefact, if the written file predicts what the module predicts in float64.
 
-    module: float32 [N, C, H, W] → logits [N, K], for images of the size that `image` says; it is left as it is. about:
-    the fields of `About`. opset: 18 or newer. target_ort: as for `export`. Raises ParityError, ArtefactError for labels
-    and the like that no artefact can carry, and ExportError where torch cannot export the module.
+    module: float32 [N, C, H, W] → logits [N, K], for images of the size in `image`; it is not changed.
+    opset: ONNX opset version, 18 or newer.
+    target_ort: oldest onnxruntime that has to load the file, such as "1.15".
+    about: the fields of `About`.
+    Raises ParityError, ArtefactError for labels or other metadata that are not valid, and ExportError where torch
+    cannot export the module.
     """
     target = target_for("onnx", opset, target_ort)
     if target.opset < OPSET:
@@ -85,7 +93,7 @@ def to_onnx(
         )
     subject = _subject(module, **about)
     image = subject.metadata.image
-    with _explained("torch.onnx.export can write", "change the module, or take to_torchscript"):
+    with _explained("torch.onnx.export can write", "change the module, or use to_torchscript"):
         with needs_extra("train", "exporting a module to ONNX"):
             program: Any = torch.onnx.export(
                 subject.single,
@@ -108,16 +116,20 @@ def to_onnx(
 
 
 def to_torchscript(module: torch.nn.Module, path: str | os.PathLike[str], **about: Unpack[About]) -> ExportReport:
-    """Write a module that torch.jit can script as a TorchScript artefact; everything else is as for `to_onnx`."""
+    """Write a module as a TorchScript artefact; torch.jit has to be able to script it. The rest is as for `to_onnx`."""
     subject = _subject(module, **about)
-    with _explained("torch.jit.script can read", "change the module, or take to_onnx"):
+    with _explained("torch.jit.script can read", "change the module, or use to_onnx"):
         data = torchscript_format.save(subject.single, subject.metadata)
     return _export("torchscript", Path(path), subject, data, torchscript_format.open_artefact)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
-    """What is exported. single, exact: on raw pixels, in float32 and in float64."""
+    """A module to export.
+
+    single, exact: the module on raw pixels, in float32 and in float64.
+    metadata: of the artefact.
+    """
 
     single: RawPixels
     exact: RawPixels
@@ -135,13 +147,13 @@ def _subject(
     provenance: Mapping[str, Any] | None = None,
     tolerance: float = FLOAT_TOLERANCE,
 ) -> _Subject:
-    """Wrap copies of the module, let it answer the examples, and check what is said about it."""
+    """Wrap copies of the module, run it on the examples, and check the settings."""
     gate_for(tolerance)
     channels = _channels(image, mean, std)
     golden = _random_images(image) if examples is None else _checked(examples, image)
     with _explained(
         f"takes images [N, {image.channels}, {image.height}, {image.width}], in float32 as in float64",
-        "say the size and colour that it takes, and let it compute in the dtype of its input",
+        "give its size and colour in image=, and let it compute in the dtype of its input",
     ):
         single = RawPixels(copy.deepcopy(module).cpu().float(), *(values.float() for values in channels)).eval()
         exact = RawPixels(copy.deepcopy(module).cpu().double(), *channels).eval()
@@ -158,7 +170,7 @@ def _subject(
         golden=Golden(images=golden, probabilities=probabilities.astype(np.float32), tolerance=tolerance),
         provenance=_as_json({"module": type(module).__name__, **(provenance or {})}),
     )
-    from_json(metadata.to_json())  # refuses what no runtime would read
+    from_json(metadata.to_json())  # raises what a reader of the file would raise
     return _Subject(single=single, exact=exact, metadata=metadata)
 
 
@@ -178,7 +190,7 @@ def _export(
 
 
 def _channels(image: ImageContract, mean: Sequence[float], std: Sequence[float]) -> list[torch.Tensor]:
-    """Mean and std: each float64 [C], or [1] for all channels."""
+    """Return mean and std, each float64 [C], or [1] for all channels. Raises ExportError."""
     found = [np.asarray(values, np.float64) for values in (mean, std)]
     shapes = {(1,), (image.channels,)}
     if not all(values.shape in shapes and np.isfinite(values).all() for values in found) or not (found[1] > 0).all():
@@ -200,7 +212,7 @@ def _checked(examples: Pixels, image: ImageContract) -> Pixels:
 
 
 def _as_json(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a reader of the file will find."""
+    """Return a provenance as it reads back from the file. Raises ExportError."""
     try:
         return dict(json.loads(dumps(provenance)))
     except (TypeError, ValueError, RecursionError) as error:
@@ -216,20 +228,20 @@ def _statistics(images: Pixels) -> PixelStatistics:
 
 
 def _check_asked(model: Any, target: Target) -> None:
-    """Refuse a file of another opset, or for one number of images only: torch falls back to these by itself."""
+    """Raise ExportError for another opset or a fixed batch size: torch falls back to these without an error."""
     opset = next(item.version for item in model.opset_import if not item.domain)
     if opset != target.opset:
         raise ExportError(f"expected opset {target.opset}, found that torch writes this module in {opset}: choose that")
     batch = model.graph.input[0].type.tensor_type.shape.dim[0]
     if not batch.dim_param:
         raise ExportError(
-            f"expected a module for any number of images, found that torch can only export it for {batch.dim_value} "
-            "at a time: let nothing in it depend on their number"
+            f"expected a module for any batch size, found that torch can export it only for batch size "
+            f"{batch.dim_value}: let nothing in it depend on the batch size"
         )
 
 
 def _forget_source(message: Any) -> None:
-    """Remove the notes on where each part came from, which name this machine's folders, from an ONNX message."""
+    """Remove the source locations, which contain paths of this machine, from an ONNX message."""
     for name in OF_THE_SOURCE:
         if name in message.DESCRIPTOR.fields_by_name:
             message.ClearField(name)
@@ -241,18 +253,17 @@ def _forget_source(message: Any) -> None:
 
 @contextmanager
 def _explained(expected: str, advice: str) -> Iterator[None]:
-    """Turn what torch raises of a module into an ExportError, and silence its remarks: what comes out is checked."""
+    """Raise any error of torch's exporters as an ExportError, and silence their warnings: the file is checked anyway."""
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     except KitError:
         raise
-    except Exception as error:  # torch's exporters raise errors of many kinds
+    except Exception as error:  # torch's exporters raise many types
         reason: BaseException = error
-        while reason.__cause__:  # around it torch puts advice for its own developers
+        while reason.__cause__:  # torch wraps it in advice for its own developers
             reason = reason.__cause__
-        text = " ".join(str(reason).split())[:200]
         raise ExportError(
-            f"expected a module that {expected}, found one that fails ({type(reason).__name__}: {text}): {advice}"
+            f"expected a module that {expected}, found one that fails ({type(reason).__name__}: {one_line(reason)[:200]}): {advice}"
         ) from error

@@ -9,6 +9,7 @@ from .errors import ArtefactError
 
 SEAL_START = b"kit-seal-sha256:"
 EMPTY_SEAL = SEAL_START + b"0" * 64
+FIRST_FORMAT = re.compile(rb'kit\.version\x12\x05"1\.0"|\x05\0\0\0"1\.0"\0')  # 1.0 as protobuf and flatbuffers write it
 ORT_IDENTIFIER = b"ORTM"
 INTEGER_PRODUCT = b'"\rMatMulInteger'  # as the operator of a node
 
@@ -27,8 +28,13 @@ def seal(data: bytes) -> bytes:
 
 
 def check_seal(data: bytes) -> str:
-    """Compare a file with its seal and return the digest of the whole file. Raises ArtefactError where they differ."""
+    """Compare a file with its seal, which format 1.0 does not have, and return the digest of the whole file.
+
+    Raises ArtefactError where they differ.
+    """
     found = re.findall(re.escape(SEAL_START) + rb"([0-9a-f]{64})", data)
+    if not found and FIRST_FORMAT.search(data):
+        return digest(data)
     if len(found) != 1:
         raise ArtefactError(
             f"expected an artefact made by `kit export`, with a seal, found {len(found)} seals in it: export it again"

@@ -27,8 +27,6 @@ EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 VERSIONS = ("1.0", "1.1")
 PAIRS = [(name, kind) for name, kinds in EXPORTED.items() for kind in kinds]
 ARTEFACTS = [(folder, *pair) for folder in VERSIONS for pair in PAIRS]
-UNSEALED = [item for item in ARTEFACTS if item[0] == "1.0" and FORMATS[item[2]].runs_on == "onnxruntime"]
-READ = [item for item in ARTEFACTS if item not in UNSEALED]
 # The packages that have a say in a format's bytes; onnx and onnx-int8 are written alike by all. TorchScript names the
 # kit's module too, export/raw_pixels.py: elsewhere it would give other bytes.
 BYTES_DEPEND_ON = {"ort": "onnxruntime", "torchscript": "torch", "pt2": "torch"}
@@ -87,7 +85,7 @@ def test_an_unfinished_fit_goes_on_to_the_same_end(name: str) -> None:
         assert row == pytest.approx(before, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize(("folder", "name", "kind"), READ)
+@pytest.mark.parametrize(("folder", "name", "kind"), ARTEFACTS)
 def test_an_artefact_answers_as_it_did(folder: str, name: str, kind: str) -> None:
     path = artefact(folder, name, kind)
     assert version_in(path) == folder
@@ -102,7 +100,7 @@ def test_an_artefact_answers_as_it_did(folder: str, name: str, kind: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("folder", "name", "kind"), [item for item in READ if FORMATS[item[2]].runs_on == "onnxruntime"]
+    ("folder", "name", "kind"), [item for item in ARTEFACTS if FORMATS[item[2]].runs_on == "onnxruntime"]
 )
 def test_the_runtime_classifies_with_an_artefact(folder: str, name: str, kind: str) -> None:
     path = artefact(folder, name, kind)
@@ -117,7 +115,7 @@ def test_the_runtime_classifies_with_an_artefact(folder: str, name: str, kind: s
         assert abs(prediction.probability - max(probabilities)) <= TOLERANCE
 
 
-@pytest.mark.parametrize(("folder", "name", "kind"), READ)
+@pytest.mark.parametrize(("folder", "name", "kind"), ARTEFACTS)
 def test_kit_inspect_describes_an_artefact(folder: str, name: str, kind: str, run_kit: Kit) -> None:
     path = artefact(folder, name, kind)
     result = run_kit("inspect", path, "--json")
@@ -129,18 +127,6 @@ def test_kit_inspect_describes_an_artefact(folder: str, name: str, kind: str, ru
     assert found["golden"]["examples"] == 3
     assert found["digest"] == f"sha256:{EXPECTED['sha256'][path.relative_to(FOLDER).as_posix()]}"
     assert run_kit("inspect", path).exit_code == 0
-
-
-@pytest.mark.parametrize(("folder", "name", "kind"), UNSEALED)
-def test_an_artefact_without_a_seal_is_described_and_refused(folder: str, name: str, kind: str, run_kit: Kit) -> None:
-    path = artefact(folder, name, kind)
-    assert version_in(path) == folder
-    with pytest.raises(runtime.ArtefactError, match="with a seal, found 0 seals in it: export it again"):
-        runtime.load(path)
-    result = run_kit("inspect", path, "--json")
-    found = json.loads(result.stdout)
-    assert (result.exit_code, found["format"], found["labels"]) == (1, kind, list(LABELS))
-    assert "found 0 seals in it: export it again" in result.stderr
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)

@@ -1,7 +1,8 @@
-"""The formats: one module each, and the table that lists them.
+"""The formats, one module and one row of `FORMATS` each: a checkpoint comes in, a file's bytes go out.
 
-A format's module has `prepare(checkpoint)`, the numbers that the artefact will compute with; `write(numbers, metadata,
-target)`, the file's bytes; and `open_artefact(path)`, the file opened again.
+A format's module has `prepare(checkpoint)`, which returns the numbers that the artefact computes with;
+`write(numbers, metadata, target)`, which returns the file's bytes; and `open_artefact(path)`, which opens the file
+again. Imported by `exporting`, `modules` and `cli`. The formats import `arithmetic` and the gate's types.
 """
 
 from dataclasses import dataclass
@@ -15,11 +16,16 @@ FLOAT_TOLERANCE = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """How a format is made, and how close to the trained model it has to be.
+    """A format, and how close to the trained model its files have to be.
 
-    extra: what to install for it. runs_on: "onnxruntime" or "torch". tolerance: largest difference in probability that
-    passes. agreement: least share of equal labels, on the golden and training images; where it is 1, no label may
-    differ on any image.
+    module: the module's name in this package.
+    suffix: of the file's name.
+    extra: the extra to install for it.
+    runs_on: "onnxruntime" or "torch".
+    purpose: for the help of `kit export`.
+    tolerance: largest difference in probability allowed.
+    agreement: smallest share of equal labels on the golden and training images, 0-1; at 1 no label may differ on any
+        image.
     """
 
     module: str

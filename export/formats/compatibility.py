@@ -1,7 +1,7 @@
-"""What each onnxruntime release loads, as measured: the wheel of every release, given files of every version.
+"""What each onnxruntime release loads, measured with the wheel of every release and files of every version.
 
-A graph of opset 13 to the release's newest loads with any IR version up to the release's newest, one newer of either is
-refused, and the first and last patch of a minor release do not differ. No opset needs an IR version newer than 7, in
+A graph of opset 13 to the release's newest loads with any IR version up to the release's newest. One newer of either is
+refused. The first and last patch of a minor release do not differ. No opset needs an IR version newer than 7, in
 onnxruntime or in onnx.checker, so an artefact has that one at every opset. tests/export/test_old_runtimes.py repeats
 the measurement for some of the releases.
 """
@@ -16,11 +16,24 @@ OPSET, IR_VERSION = 13, 7  # loaded by every release below
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
-    """What an onnxruntime release loads at most.
+class Target:
+    """Versions to write a file with.
 
-    opset, ir: of ONNX files. ort: version of onnxruntime's own format, which the release writes too; a file in that
-    format keeps the opset of the ONNX file that it was made from, and is held to it.
+    opset: ONNX opset version.
+    ir_version: version of the ONNX file format.
+    """
+
+    opset: int = OPSET
+    ir_version: int = IR_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The newest versions that an onnxruntime release loads.
+
+    opset: ONNX opset version; a file in onnxruntime's own format keeps that of its ONNX file, with the same limit.
+    ir: version of the ONNX file format.
+    ort: version of onnxruntime's own format, in which the release also writes.
     """
 
     opset: int
@@ -51,10 +64,10 @@ RELEASES = {
 
 
 def release(version: str) -> Release:
-    """Look up an onnxruntime version, `1.17` or `1.17.3`; one newer than the table loads what the table's last loads.
+    """Look up an onnxruntime version; one newer than the table loads what the table's newest loads.
 
-    A build's suffix, as in `1.17.0.dev20240101` or `1.17.3+cpu`, does not count. Raises ExportError for text that is
-    no version, and for a version older than the table's first.
+    version: `1.17` or `1.17.3`; a suffix, as in `1.17.0.dev20240101` or `1.17.3+cpu`, is ignored.
+    Raises ExportError for text that is not a version, and for a version older than the table's oldest.
     """
     match = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})(\.[0-9]{1,4})?([.+-]?[a-z][a-z0-9.+-]*)?", version)
     if not match:

@@ -14,7 +14,7 @@ from runtime.seal import seal
 
 from ..arithmetic.fold import Folded, prepare
 from ..gate.parity import Artefact
-from .target import Target
+from .compatibility import Target
 
 __all__ = ["build", "finish", "open_artefact", "prepare", "write"]
 
@@ -25,7 +25,7 @@ def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
 
 
 def unsealed(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
-    """Write the file with the seal's place empty."""
+    """Write the file without a seal."""
     nodes = [
         helper.make_node("Cast", [INPUT], ["pixels"], name="cast", to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["pixels"], ["features"], name="flatten", axis=1),
@@ -38,7 +38,11 @@ def unsealed(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
 def build(
     nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target
 ) -> bytes:
-    """Put nodes, from INPUT to OUTPUT, and the tensors that they name into a file, as `finish` writes it."""
+    """Write a file, not yet sealed.
+
+    nodes: from INPUT to OUTPUT.
+    tensors: constants of the nodes, by name.
+    """
     graph = helper.make_graph(
         list(nodes),
         "softmax_regression",
@@ -50,7 +54,7 @@ def build(
 
 
 def finish(model: ModelProto, metadata: Metadata, target: Target) -> bytes:
-    """Say in a model who made it and what goes with it, check it, and write it; it has no seal yet."""
+    """Add producer and metadata to a model, check it, and serialise it, not yet sealed."""
     model.producer_name, model.ir_version = "softmax-kit", target.ir_version
     helper.set_model_props(model, metadata.to_props())
     onnx.checker.check_model(model, full_check=True)

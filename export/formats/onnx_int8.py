@@ -1,4 +1,4 @@
-"""ONNX in 8 bits: integer sums that are the same on every processor, then scale, bias and softmax in float32."""
+"""ONNX in 8 bits: exact integer sums, the same on every processor, then scale, bias and softmax in float32."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from trainer.checkpoint import Checkpoint
 from ..arithmetic.fold import fold
 from ..arithmetic.quantise import Quantised, quantise
 from .onnx import build, open_artefact
-from .target import Target
+from .compatibility import Target
 
 __all__ = ["open_artefact", "prepare", "write"]
 
@@ -19,14 +19,14 @@ ZERO = 128
 
 
 def prepare(checkpoint: Checkpoint) -> Quantised:
-    """Fold, and round to 8 bits as the checkpoint's training images suffer least from it."""
+    """Fold and quantise, with the least error on the checkpoint's training images."""
     return quantise(*fold(checkpoint), checkpoint.sample_images)
 
 
 def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
     """Write the model as an ONNX file; equal arguments give equal bytes.
 
-    Pixels are integers already, so their zero point is 0; that of the weights is 128, because some kernels add up
+    Pixels are integers, with zero point 0. The weights are unsigned, with zero point 128, because some kernels sum
     signed 8-bit weights with too few bits.
     """
     nodes = [

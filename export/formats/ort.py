@@ -11,7 +11,7 @@ from ..arithmetic.fold import Folded, prepare
 from . import onnx
 from .onnx import open_artefact
 from .ort_order import in_order
-from .target import Target
+from .compatibility import Target
 
 __all__ = ["open_artefact", "prepare", "write"]
 
@@ -24,7 +24,7 @@ def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
         path = Path(folder, "model.ort")
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC  # nothing of this processor's
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC  # none for this processor alone
         options.optimized_model_filepath = str(path)
         options.add_session_config_entry("session.save_model_format", "ORT")
         ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""torch.export's program, TorchScript's successor, with any number of images."""
+"""A torch.export program, the successor of TorchScript, for any batch size."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,7 @@ from runtime.artefact import EXTRA_FILE, Metadata, dumps
 from ..arithmetic.fold import Folded, prepare
 from ..gate.parity import Artefact
 from ..raw_pixels import SoftmaxRegression, TorchArtefact
-from .target import Target
+from .compatibility import Target
 
 __all__ = ["open_artefact", "prepare", "write"]
 
@@ -18,7 +18,7 @@ OF_THE_SOURCE = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn"
 
 
 def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:  # noqa: ARG001 - the same call for every format
-    """Write the model as torch.export's program."""
+    """Write the model as a torch.export program."""
     example = torch.zeros((2, *metadata.image.shape), dtype=torch.uint8)
     program = torch.export.export(
         SoftmaxRegression(numbers).eval(), (example,), dynamic_shapes=({0: torch.export.Dim("N")},)

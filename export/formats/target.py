@@ -1,32 +1,25 @@
-"""Which opset and IR version a file is written with, so that the onnxruntime it is meant for loads it."""
-
-from dataclasses import dataclass
+"""Which opset a file is written with, so that the onnxruntime it is meant for loads it."""
 
 from runtime.session import onnxruntime
 
 from ..errors import ExportError
 from . import FORMATS
-from .compatibility import IR_VERSION, OLDEST_OPSET, OPSET, release
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """opset: of the ONNX operators. ir_version: of the ONNX file."""
-
-    opset: int = OPSET
-    ir_version: int = IR_VERSION
+from .compatibility import OLDEST_OPSET, OPSET, Target, release
 
 
 def target_for(format: str, opset: int | None = None, target_ort: str | None = None) -> Target:  # noqa: A002
-    """Choose for a format; opset: asked for by the user; target_ort: the oldest onnxruntime that has to load the file.
+    """Choose the opset of an export.
 
-    Raises ExportError where there is no such file.
+    format: a key of `FORMATS`.
+    opset: ONNX opset version; None for the default.
+    target_ort: oldest onnxruntime that has to load the file, such as "1.15"; None for the installed one.
+    Raises ExportError where no such file can be written.
     """
     if FORMATS[format].runs_on != "onnxruntime":
         if opset is not None or target_ort:
             raise ExportError(
                 f"expected no opset and no onnxruntime version for {format}, which torch runs, found "
-                f"{target_ort or opset}: leave it out, or take one of {', '.join(_for_onnxruntime())}"
+                f"{target_ort or opset}: leave it out, or choose one of {', '.join(_for_onnxruntime())}"
             )
         return Target()
     here = onnxruntime().__version__
@@ -41,7 +34,7 @@ def target_for(format: str, opset: int | None = None, target_ort: str | None = N
     if format == "ort" and release(target_ort or here).ort < release(here).ort:
         raise ExportError(
             f"expected an ort file for onnxruntime {oldest}, found that it does not load those of onnxruntime {here}, "
-            "which is installed here: take --format onnx, or export with the older one installed"
+            "which is installed here: choose --format onnx, or export with the older one installed"
         )
     return Target(opset=opset)
 

@@ -15,7 +15,7 @@ from runtime.artefact import EXTRA_FILE, Metadata, dumps
 from ..arithmetic.fold import Folded, prepare
 from ..gate.parity import Artefact
 from ..raw_pixels import SoftmaxRegression, TorchArtefact
-from .target import Target
+from .compatibility import Target
 
 __all__ = ["open_artefact", "prepare", "save", "write"]
 
@@ -30,7 +30,7 @@ def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:  # noqa
 
 
 def save(module: torch.nn.Module, metadata: Metadata) -> bytes:
-    """Script a module that takes raw pixels, freeze it, and write it with its metadata."""
+    """Script and freeze a module that takes raw pixels, and write it with its metadata."""
     file = io.BytesIO()
     with _jit_without_warning():
         scripted = torch.jit.freeze(torch.jit.script(module.eval()))
@@ -39,11 +39,10 @@ def save(module: torch.nn.Module, metadata: Metadata) -> bytes:
 
 
 def settled(data: bytes) -> bytes:
-    """Write a TorchScript file anew without what depends on when and where it was made.
+    """Rewrite a TorchScript file so that its bytes depend on the model alone.
 
-    Left out are the places in the source that each operation came from, which name this machine's folders, and an
-    identity that is drawn from everything else. The numbers that torch gives to the classes of a process, in the
-    order in which it meets them, start from 0.
+    Drops the source locations, which contain paths of this machine, and the serialization id, a hash of everything else.
+    Renumbers from 0 the classes, which torch counts in a process.
     """
     numbers: dict[bytes, int] = {}
 
@@ -73,7 +72,7 @@ def _load(path: Path, extra: dict[str, str]) -> torch.nn.Module:
 
 @contextmanager
 def _jit_without_warning() -> Iterator[None]:
-    """Silence what torch.jit says of its own deprecation; the format is asked for by name."""
+    """Silence torch.jit's warning of its deprecation: the user chose the format by name."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*torch\.jit", category=FutureWarning)
         warnings.filterwarnings("ignore", message=r".*torch\.jit", category=DeprecationWarning)

@@ -50,3 +50,20 @@ def test_a_file_that_was_damaged() -> None:
 )
 def test_formats_are_told_apart(data: bytes, name: str) -> None:
     assert format_of(data) == name
+
+
+@pytest.mark.parametrize(
+    ("data", "accepted"),
+    [
+        (b'kit.version\x12\x05"1.0"', True),
+        (b'\x05\0\0\0"1.0"\0kit.version', True),
+        (b'kit.version\x12\x05"1.1"', False),
+        (b'{"opset":"1.0"}', False),
+    ],
+)
+def test_only_format_1_0_has_no_seal(data: bytes, accepted: bool) -> None:
+    if accepted:
+        assert check_seal(data) == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    else:
+        with pytest.raises(ArtefactError, match="with a seal, found 0 seals in it"):
+            check_seal(data)

@@ -23,17 +23,9 @@ from .gate.parity import Parity
 from .gate.verification import LabelledImages, Verification
 
 __all__ = [
-    "ExportError",
-    "ExportReport",
-    "LabelledImages",
-    "Parity",
-    "ParityError",
-    "Proof",
-    "Verification",
-    "export",
-    "to_onnx",
-    "to_torchscript",
-]
+    "ExportError", "ExportReport", "LabelledImages", "Parity", "ParityError", "Proof", "Verification", "export",
+    "to_onnx", "to_torchscript",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

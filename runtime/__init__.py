@@ -15,15 +15,6 @@ from .loading import classify, load
 from .skew.first_images import SkewWarning
 
 __all__ = [
-    "ArtefactError",
-    "Classifier",
-    "ImageContract",
-    "InputError",
-    "KitError",
-    "MissingExtraError",
-    "Prediction",
-    "SelfTestError",
-    "SkewWarning",
-    "classify",
-    "load",
-]
+    "ArtefactError", "Classifier", "ImageContract", "InputError", "KitError", "MissingExtraError", "Prediction",
+    "SelfTestError", "SkewWarning", "classify", "load",
+]  # fmt: skip

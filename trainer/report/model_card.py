@@ -85,7 +85,10 @@ def model_card(report: Mapping[str, Any], *, plots: bool) -> str:
     matrix, labels = metrics["confusion_matrix"], [escape(label) for label in report["labels"]]
     channels = CHANNELS[image["color"]]
     checkpoint = Path(report["checkpoint"])
-    show = _plot if plots else _no_plot
+
+    def show(caption: str, file: str) -> str:
+        return f"\n![{caption}]({file})\n" if plots else ""
+
     return CARD.format(
         name=escape(report["data"]["name"]),
         inputs=image["height"] * image["width"] * channels,
@@ -171,11 +174,3 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [" | ".join(head), " | ".join(["---"] + ["---:"] * (len(head) - 1))]
     lines += [" | ".join(escape(str(cell)) for cell in row) for row in rows]
     return "".join(f"| {line} |\n" for line in lines)
-
-
-def _plot(caption: str, file: str) -> str:
-    return f"\n![{caption}]({file})\n"
-
-
-def _no_plot(_caption: str, _file: str) -> str:
-    return ""

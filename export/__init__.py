@@ -8,8 +8,8 @@ report = export(load_checkpoint("runs/digits/model.safetensors"), "onnx", "model
 report.parity.max_difference, report.proof.certain, report.digest
 ```
 
-`to_onnx` and `to_torchscript` do the same with any classifier that is a `torch.nn.Module`. The package imports `runtime`
-and `trainer`; neither of them imports it.
+`to_onnx` and `to_torchscript` do the same with any classifier that is a `torch.nn.Module`. The package imports
+`runtime` and `trainer`; neither of them imports it.
 """
 
 from typing import Any

@@ -47,7 +47,7 @@ def _appearance(sample: Pixels) -> Appearance:
 
 
 def _limits(measured: list[dict[str, NDArray[np.float64]]], share: float) -> dict[str, float]:
-    """Return a limit for each measure: the quantile `share` of the changed images, less a margin for the sample's size."""
+    """Return a limit for each measure: the quantile `share` of the changed images, less a margin for a small sample."""
     limits = {}
     for name, plain in measured[0].items():
         middle = np.median(plain)

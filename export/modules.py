@@ -253,7 +253,7 @@ def _forget_source(message: Any) -> None:
 
 @contextmanager
 def _explained(expected: str, advice: str) -> Iterator[None]:
-    """Raise any error of torch's exporters as an ExportError, and silence their warnings: the file is checked anyway."""
+    """Raise an error of torch's exporters as an ExportError, and silence their warnings: the file is checked anyway."""
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -265,5 +265,6 @@ def _explained(expected: str, advice: str) -> Iterator[None]:
         while reason.__cause__:  # torch wraps it in advice for its own developers
             reason = reason.__cause__
         raise ExportError(
-            f"expected a module that {expected}, found one that fails ({type(reason).__name__}: {one_line(reason)[:200]}): {advice}"
+            f"expected a module that {expected}, found one that fails "
+            f"({type(reason).__name__}: {one_line(reason)[:200]}): {advice}"
         ) from error

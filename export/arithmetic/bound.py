@@ -1,7 +1,7 @@
-"""A proof beside the sample: how far an artefact's logits can be from the trained model's, from the weights alone.
+"""A bound on the difference between an artefact's logits and the trained model's, for any image, from the weights.
 
-docs/proof.md has the derivation. What float32 rounds is bounded as in N. Higham, "Accuracy and Stability of Numerical
-Algorithms", 2nd edition, sections 3.1 and 4.2: whatever the order of a sum, a term that passes n roundings is off by a
+docs/proof.md has the derivation. Rounding errors of float32 are bounded as in N. Higham, "Accuracy and Stability of
+Numerical Algorithms", 2nd edition, sections 3.1 and 4.2: in any order of summation, n roundings change a term by a
 factor of at most 1 + γ, γ = n·u / (1 − n·u), with u half the distance from 1 to the next number.
 """
 
@@ -18,17 +18,18 @@ FLOAT32_LARGEST = float(np.finfo(np.float32).max)
 UNDERFLOW = 2.0**-100
 # Logits this far apart give probabilities in the same order, if each probability is within 2^-20 of itself.
 SOFTMAX = 2.0**-18
-BLOCK = 1 << 20  # pixels held in float64
+BLOCK = 1 << 20  # pixels in float64 at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic:
     """What an artefact computes: logits = x·weights + bias, in float32.
 
-    weights: [D, K], the exact values of the artefact's weights: float32 numbers, or scale · (q − 128) for int8. bias:
-    [K], the exact values of its float32 bias. roundings: how many float32 roundings a term of a logit may pass: D + 1
-    where products are summed up in float32, in any order, with fused multiply-add or without; 3 where the sum is exact
-    in integers, and its conversion to float32, the scale and the bias round.
+    weights: [D, K], the exact values of the artefact's weights: float32 numbers, or scale · (q − 128) for int8.
+    bias: [K], the exact values of its float32 bias.
+    roundings: largest number of float32 roundings of a term of a logit: D + 1 for a sum of products in float32, in any
+        order, with fused multiply-add or without; 3 for an exact integer sum, whose conversion to float32, scale and
+        bias round.
     """
 
     weights: NDArray[np.float64]
@@ -38,9 +39,11 @@ class Arithmetic:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """logit_error: no logit is off by more, for any image within 0-255; None where nothing can be said.
+    """Bounds on the difference between an artefact and the trained model.
 
-    images: how many were given. certain: share of them whose label cannot differ, 0-1; 0 where none was given.
+    logit_error: upper bound of the difference in a logit, for any image of pixels 0-255; None where there is no bound.
+    images: number of images given.
+    certain: share of these images whose label cannot differ, 0-1; 0 without images.
     """
 
     logit_error: float | None
@@ -51,10 +54,11 @@ class Proof:
 def prove(
     weights: NDArray[np.float64], bias: NDArray[np.float64], artefact: Arithmetic, images: NDArray[np.uint8]
 ) -> Proof:
-    """Bound the artefact's logits against those of the trained model, its weights taken without any rounding.
+    """Bound the difference between the artefact's logits and those of the trained model in exact arithmetic.
 
-    weights: [D, K] and bias: [K], the trained model's for raw pixels, as `fold` computes them. images: [N, ...], of D
-    pixels each.
+    weights, bias: [D, K] and [K], the trained model's for raw pixels, as `fold` computes them.
+    artefact: what the artefact computes.
+    images: uint8 [N, ...], D pixels each.
     """
     pixels = len(weights)
     reach = _reach(artefact.weights, artefact.bias)  # [K]
@@ -81,20 +85,20 @@ def prove(
 
 
 def _gamma(roundings: ArrayLike) -> NDArray[np.float64]:
-    """γ: how much a sum's terms may change in all, relative to their magnitudes."""
+    """Return γ, the largest relative change of a term by this many roundings."""
     product = np.multiply(roundings, FLOAT32_ROUNDING)
     result: NDArray[np.float64] = product / (1 - product)
     return result
 
 
 def _reach(weights: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum of the magnitudes of a logit's terms, the largest for any image: [D, K], [K] → [K]."""
+    """Sum the magnitudes of a logit's terms, at most for any image: [D, K], [K] → [K]."""
     result: NDArray[np.float64] = WHITE * np.abs(weights).sum(axis=0) + np.abs(bias)
     return result
 
 
 def _lead(logits: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By how much the largest logit leads each other at least, if each is off by its error: [N, K] → [N]."""
+    """Return the smallest margin of the largest logit over the others, within their errors: [N, K] → [N]."""
     lowest, highest = logits - errors, logits + errors
     best = logits.argmax(axis=1)[:, None]
     leader = np.take_along_axis(lowest, best, axis=1)[:, 0]

@@ -1,4 +1,4 @@
-"""Folding the normalisation into the weights, so that an artefact takes raw pixels."""
+"""Folds the normalisation into the weights, so that an artefact takes raw pixels."""
 
 from dataclasses import dataclass
 
@@ -12,25 +12,29 @@ from .bound import FLOAT32_LARGEST, Arithmetic
 
 
 def fold(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights [D, K] and bias [K] for pixels 0-255, in float64.
+    """Return weights [D, K] and bias [K] for pixels 0-255, in float64.
 
     ((x − mean) / std)·W + b  =  x·(W / std) + (b − (mean / std)·W), with mean and std laid out pixel by pixel.
     """
     pixels = checkpoint.image.height * checkpoint.image.width
     mean, std = (np.tile(values.astype(np.float64), pixels)[:, None] for values in (checkpoint.mean, checkpoint.std))
-    weights = np.ascontiguousarray(checkpoint.weights) / std  # [D, K], in one order of summing up
+    weights = np.ascontiguousarray(checkpoint.weights) / std  # [D, K], one order of summation
     return weights, checkpoint.bias - (mean * weights).sum(axis=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folded:
-    """What a float32 artefact multiplies raw pixels with. weights: float32 [D, K]. bias: float32 [K]."""
+    """The numbers of a float32 artefact, for raw pixels.
+
+    weights: float32 [D, K].
+    bias: float32 [K].
+    """
 
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     def arithmetic(self) -> Arithmetic:
-        """What such an artefact computes: D products and the bias, summed up in float32."""
+        """Return what such an artefact computes: a float32 sum of D products and the bias."""
         return Arithmetic(
             weights=self.weights.astype(np.float64),
             bias=self.bias.astype(np.float64),
@@ -39,7 +43,7 @@ class Folded:
 
 
 def prepare(checkpoint: Checkpoint) -> Folded:
-    """Fold, and round to float32. Raises ExportError where float32 does not reach so far."""
+    """Fold, and round to float32. Raises ExportError where float32 cannot hold the result."""
     weights, bias = fold(checkpoint)
     largest = max(float(np.abs(weights).max()), float(np.abs(bias).max()))
     if largest > FLOAT32_LARGEST:

@@ -1,4 +1,4 @@
-"""Weights in 8 bits, rounded so that the logits of real images change least."""
+"""Quantises weights to 8 bits with the smallest change of the logits of real images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,35 +11,43 @@ from .bound import Arithmetic
 
 Floats = NDArray[np.float64]
 
-ZERO, LARGEST = 128, 127  # 128 is stored for 0; integer weights less that go from -127 to 127
-SHARES = (1.0, 0.9, 0.75, 0.5)  # scales tried, as shares of the one that clips no weight
-RIDGE = 0.3  # in mean pixel variances; on held-out images 0.2 to 0.5 serve about as well
-PASSES = 4  # the first does most; without a bound, the error on held-out images is lower by about 1 %
-GRID = 2**12  # parts of an integer that a weight is rounded to first
-BLOCK = 64  # pixels whose Gram matrix is held at once
+ZERO, LARGEST = 128, 127  # zero point; integer weights without it are -127 to 127
+SHARES = (1.0, 0.9, 0.75, 0.5)  # scales to try, as shares of the one that clips no weight
+RIDGE = 0.3  # in mean pixel variances; 0.2 to 0.5 are about as good on held-out images
+PASSES = 4  # without a limit, the error on held-out images is about 1 % lower
+GRID = 2**12  # weights are first rounded to multiples of 1 / GRID
+BLOCK = 64  # pixels in a Gram matrix
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantised:
-    """weights: uint8 [D, K], 128 stands for 0. scale: float32 [K], one a class. bias: float32 [K]."""
+    """The numbers of an int8 artefact.
+
+    weights: uint8 [D, K], with zero point 128.
+    scale: float32 [K], one a class.
+    bias: float32 [K].
+    """
 
     weights: NDArray[np.uint8]
     scale: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     def arithmetic(self) -> Arithmetic:
-        """What such an artefact computes: exact integer sums; their conversion, the scale and the bias round."""
+        """Return what such an artefact computes: exact integer sums; their conversion, the scale and the bias round."""
         weights = self.scale * (self.weights.astype(np.float64) - ZERO)
         return Arithmetic(weights=weights, bias=self.bias.astype(np.float64), roundings=3)
 
 
 def quantise(weights: Floats, bias: Floats, sample: NDArray[np.uint8]) -> Quantised:
-    """Round weights [D, K] for pixels 0-255 to 8 bits, with one scale a class; the bias [K] takes up the mean error.
+    """Quantise weights to 8 bits, with one scale a class; the bias corrects the mean error.
 
-    sample: uint8 [S, ...], S ≥ 1 training images of D pixels; the squared error of their logits is made small, not that
-    of the weights (Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization"). Equal inputs
-    give equal outputs. Raises ExportError where the sample does not fit, where float32 cannot hold a scale or the
-    logits, or where the int32 sum of pixels times integer weights could overflow for some image.
+    Minimises the squared error of the sample's logits, not that of the weights (Nagel et al. 2020, "Up or Down?
+    Adaptive Rounding for Post-Training Quantization"). Equal inputs give equal outputs.
+
+    weights, bias: [D, K] and [K], for pixels 0-255.
+    sample: uint8 [S, ...], S ≥ 1 training images of D pixels.
+    Raises ExportError where the sample has another size, where float32 cannot hold a scale or the logits, or where the
+    int32 sum of pixels times integer weights could overflow for some image.
     """
     pixels = _by_pixel(sample, len(weights))
     mean, squares = pixels.mean(axis=1), np.concatenate([(x * x).sum(axis=1) for _, x in _blocks(pixels)])  # [D]
@@ -56,19 +64,19 @@ def quantise(weights: Floats, bias: Floats, sample: NDArray[np.uint8]) -> Quanti
 
 
 def _descend(weights: Floats, pixels: NDArray[np.uint8], ridge: float) -> Floats:
-    """Integers [D, K] for weights [D, K] in units of the scale.
+    """Return integers [D, K] for weights [D, K] in units of the scale.
 
     Coordinate descent on Σ(X·e)² + λ·Σe², with e = integers − weights and X the sample less its rounded mean. It starts
-    from the weights themselves, so that in the first pass each pixel makes good what the rounding of those before it
-    has left (Lybrand & Saab 2021, "A Greedy Algorithm for Quantizing Neural Networks"); the passes after it are those
-    of QuantEase (Behdin et al. 2023), the blocks with late updates those of GPTQ (Frantar et al. 2022).
+    from the weights themselves: in the first pass each pixel compensates the rounding errors of those before it
+    (Lybrand & Saab 2021, "A Greedy Algorithm for Quantizing Neural Networks"). The later passes are those of QuantEase
+    (Behdin et al. 2023), the blocks with late updates those of GPTQ (Frantar et al. 2022).
 
     λ = RIDGE · (mean pixel variance + 1), times S, shrinks the sample's covariance towards a multiple of I (Ledoit &
-    Wolf 2004), so that a pixel that hardly varies in the sample, but may elsewhere, stays near its nearest integer. The
+    Wolf 2004). A pixel that hardly varies in the sample, but may elsewhere, then stays near its nearest integer. The
     1 is for samples in which no pixel varies.
 
-    All sums are of integers, in units of 1 / GRID, that float64 holds exactly: no order of summing up, and so no
-    processor, can bring about other integers.
+    All sums are of multiples of 1 / GRID that float64 holds exactly. The result is the same in any order of summation,
+    and so on any processor.
     """
     levels, residual = weights.copy(), np.zeros((pixels.shape[1], weights.shape[1]))  # [D, K]; [S, K], X·e
     for _ in range(PASSES):
@@ -82,9 +90,11 @@ def _descend(weights: Floats, pixels: NDArray[np.uint8], ridge: float) -> Floats
 
 
 def _round_block(levels: Floats, slope: Floats, pull: Floats, gram: Floats, ridge: float) -> Floats:
-    """Set levels [B, K] in place, one after the other, to the integers best given all others; return the change.
+    """Set levels [B, K] in place, one by one, to the best integers given all others; return the change [B, K].
 
-    slope: [B, K], of Σ(X·e)² / 2. pull: [B, K], of λ·Σe² / 2. gram: [B, B], of the block's pixels.
+    slope: [B, K], gradient of Σ(X·e)² / 2.
+    pull: [B, K], gradient of λ·Σe² / 2.
+    gram: [B, B], Gram matrix of the block's pixels.
     """
     change = np.zeros_like(levels)
     for j in range(len(levels)):
@@ -99,7 +109,7 @@ def _nearest(values: Floats) -> Floats:
 
 
 def _blocks(pixels: NDArray[np.uint8]) -> Iterator[tuple[slice, Floats]]:
-    """Blocks of pixels, each less its mean over the sample, which is rounded: [≤ BLOCK, S], integers."""
+    """Yield blocks of pixels less their rounded means over the sample: integers [≤ BLOCK, S]."""
     for start in range(0, len(pixels), BLOCK):
         rows = slice(start, start + BLOCK)
         yield rows, pixels[rows] - np.rint(pixels[rows].mean(axis=1, keepdims=True))
@@ -115,9 +125,11 @@ def _by_pixel(sample: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
 
 
 def _choose_scale(weights: Floats, bias: Floats, curvature: Floats) -> Floats:
-    """The scale of each class [K] at which nearest rounding costs least, as if pixels did not correlate.
+    """Choose each class's scale [K] with the least cost of rounding to nearest, for uncorrelated pixels.
 
-    curvature: [D], what a squared error in a pixel's weight costs. A class whose weights are all 0 has scale 1.
+    A class whose weights are all 0 has scale 1.
+
+    curvature: [D], cost of a squared error in a pixel's weight.
     """
     largest, float32 = np.abs(weights).max(axis=0), np.finfo(np.float32)
     low, high = float(float32.tiny) * LARGEST / min(SHARES), float(float32.max) / (2048 * len(weights))

@@ -10,8 +10,8 @@ from trainer.checkpoint import Checkpoint
 
 from ..arithmetic.fold import fold
 from ..arithmetic.quantise import Quantised, quantise
-from .onnx import build, open_artefact
 from .compatibility import Target
+from .onnx import build, open_artefact
 
 __all__ = ["open_artefact", "prepare", "write"]
 

@@ -9,9 +9,9 @@ from runtime.session import onnxruntime
 
 from ..arithmetic.fold import Folded, prepare
 from . import onnx
+from .compatibility import Target
 from .onnx import open_artefact
 from .ort_order import in_order
-from .compatibility import Target
 
 __all__ = ["open_artefact", "prepare", "write"]
 

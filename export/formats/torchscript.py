@@ -41,8 +41,8 @@ def save(module: torch.nn.Module, metadata: Metadata) -> bytes:
 def settled(data: bytes) -> bytes:
     """Rewrite a TorchScript file so that its bytes depend on the model alone.
 
-    Drops the source locations, which contain paths of this machine, and the serialization id, a hash of everything else.
-    Renumbers from 0 the classes, which torch counts in a process.
+    Drops the source locations, which contain paths of this machine, and the serialization id, a hash of everything
+    else. Numbers the classes from 0; torch counts them over a process.
     """
     numbers: dict[bytes, int] = {}
 

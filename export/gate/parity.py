@@ -15,19 +15,19 @@ from ..arithmetic.bound import Arithmetic
 from ..errors import ParityError
 
 RANDOM_IMAGES = 255
-EXACT = 1e-5
-BLOCK = 1024
+EXACT = 1e-5  # largest difference from what the artefact's own numbers give
+BLOCK = 1024  # images in a batch
 
 Probabilities = NDArray[np.floating]
 Answer = Callable[[Pixels], Probabilities]
 
 
 class Artefact(Protocol):
-    """An artefact opened again, by whatever runs its format."""
+    """An artefact, opened by what runs its format."""
 
     @property
     def metadata(self) -> Metadata:
-        """What the file carries beside its graph."""
+        """The file's metadata."""
         ...
 
     def probabilities(self, pixels: Pixels) -> Probabilities:
@@ -37,9 +37,11 @@ class Artefact(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What lets an artefact through: the largest difference in probability, and the least share of equal labels.
+    """The limits that an artefact has to keep to.
 
-    Where the agreement is less than 1, the artefact is an approximation made for real images, and held to it on these.
+    tolerance: largest difference in probability allowed.
+    agreement: smallest share of equal labels, 0-1. Below 1 the artefact approximates the model on real images, and is
+        compared on these alone.
     """
 
     tolerance: float
@@ -48,7 +50,12 @@ class Gate:
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """images: how many were compared. max_difference: in probability. label_flips: how many labels differ."""
+    """The result of a comparison.
+
+    images: number of images compared.
+    max_difference: largest difference in probability.
+    label_flips: number of labels that differ.
+    """
 
     images: int
     max_difference: float
@@ -57,7 +64,12 @@ class Parity:
 
 @dataclass(frozen=True, kw_only=True)
 class Probes:
-    """Images that show a difference if there is one, with a name for each, the first `real` of them from the data."""
+    """Images to compare on.
+
+    images: uint8 [N, H, W, C].
+    names: one for each image, for messages.
+    real: number of images from the data set; they come first.
+    """
 
     images: Pixels
     names: list[str]
@@ -65,16 +77,17 @@ class Probes:
 
 
 def reference_probabilities(checkpoint: Checkpoint, images: Pixels) -> NDArray[np.float64]:
-    """Compute the trained model's probabilities from the checkpoint alone: uint8 [N, H, W, C] → float64 [N, K].
+    """Compute the trained model's probabilities in float64, without torch and without folding.
 
-    Independent of torch, of the folding, and of float32's rounding.
+    images: uint8 [N, H, W, C].
+    Returns float64 [N, K].
     """
     features = ((images.astype(np.float64) - checkpoint.mean) / checkpoint.std).reshape(len(images), -1)
     return softmax(features @ checkpoint.weights.astype(np.float64) + checkpoint.bias)
 
 
 def arithmetic_probabilities(arithmetic: Arithmetic, images: Pixels) -> NDArray[np.float64]:
-    """Compute what an artefact with these numbers should answer: uint8 [N, H, W, C] → float64 [N, K]."""
+    """Compute an artefact's probabilities from its own numbers, in float64: uint8 [N, H, W, C] → float64 [N, K]."""
     return softmax(images.reshape(len(images), -1).astype(np.float64) @ arithmetic.weights + arithmetic.bias)
 
 
@@ -88,9 +101,12 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def probes(
     image: ImageContract, golden: Pixels, sample: Pixels | None = None, *, random: int = RANDOM_IMAGES
 ) -> Probes:
-    """Golden examples, training images if there are, black, white and random images of the model's size.
+    """Return images to compare on: golden examples, training images, black, white and random images.
 
-    random: how many of these.
+    image: the model's image size.
+    golden: golden examples, uint8 [G, H, W, C].
+    sample: training images, uint8 [S, H, W, C]; None for none.
+    random: number of random images.
     """
     sample = golden[:0] if sample is None else sample
     black, white = np.zeros((1, *image.shape), np.uint8), np.full((1, *image.shape), 255, np.uint8)
@@ -112,12 +128,15 @@ def check_parity(
 ) -> Parity:
     """Compare an opened artefact with the trained model, at batch sizes 1 and many.
 
-    metadata: what the file should carry. trained: the trained model. exact: what the artefact's own numbers give, which
-    it has to meet within 1e-5 on every image, however rough the gate. Raises ParityError where a probability or the
-    labels differ by more than the gate lets through, or where the metadata reads back otherwise.
+    metadata: what was written to the file.
+    trained: the trained model.
+    exact: the probabilities from the artefact's own numbers; each of the artefact's has to be within 1e-5 of them,
+        whatever the gate's tolerance.
+    Raises ParityError where probabilities or labels differ by more than the gate allows, or where the metadata reads
+    back differently.
     """
     if artefact.metadata.to_json() != metadata.to_json():
-        raise ParityError("expected the metadata to read back as written, found another: the file was not kept")
+        raise ParityError("expected the metadata to read back as written, found other metadata: the file was not kept")
     golden, labels, names = metadata.golden, metadata.labels, probes.names
     count = len(golden.images)
     found = answers(artefact.probabilities, probes.images)
@@ -132,7 +151,7 @@ def check_parity(
 
 
 def answers(answer: Answer, images: Pixels) -> Probabilities:
-    """Answer any number of images in blocks of bounded memory: uint8 [N, H, W, C] → [N, K]."""
+    """Compute the probabilities of any number of images in batches: uint8 [N, H, W, C] → [N, K]."""
     return np.concatenate([answer(images[start : start + BLOCK]) for start in range(0, max(1, len(images)), BLOCK)])
 
 
@@ -144,7 +163,13 @@ def compare(
     gate: Gate,
     whose: str = "the trained model's",
 ) -> Parity:
-    """Compare two [N, K] tables of probabilities. names: of the images, for the message. Raises ParityError."""
+    """Compare probabilities with the expected ones, both [N, K].
+
+    names: N image names, for the message.
+    labels: K class names, for the message.
+    whose: where the expected probabilities come from, for the message.
+    Raises ParityError where they differ by more than the gate allows.
+    """
     if found.shape != expected.shape or not np.isfinite(found).all():
         raise ParityError(f"expected finite probabilities {list(expected.shape)}, found {list(found.shape)} or NaN")
     differences = np.abs(found - expected)

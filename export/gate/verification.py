@@ -1,4 +1,4 @@
-"""The test images of a whole data set, and an artefact against the trained model on them, with the accuracy of both."""
+"""An artefact against the trained model on the test images of a data set, with the accuracy of both."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from ..arithmetic.bound import Proof
 from ..errors import ExportError
 from .parity import Answer, Artefact, Gate, answers, compare
 
-NAMED = 3
+NAMED = 3  # labels in a message
 
 
 class Subject(Protocol):
-    """What images are loaded for: a checkpoint, or an artefact's metadata."""
+    """A model to load images for: a checkpoint, or an artefact's metadata."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -28,18 +28,24 @@ class Subject(Protocol):
 
     @property
     def image(self) -> ImageContract:
-        """What an image must become."""
+        """The image contract."""
         ...
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """JSON, with the settings of the training."""
+        """JSON; `settings` are those of the training."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledImages:
-    """name: of the data set. labels: its class names. images: uint8 [N, H, W, C]. targets: int64 [N], in 0..K-1."""
+    """Images with their classes.
+
+    name: name of the data set.
+    labels: K class names.
+    images: uint8 [N, H, W, C].
+    targets: int64 [N], in 0..K-1.
+    """
 
     name: str
     labels: tuple[str, ...]
@@ -49,10 +55,15 @@ class LabelledImages:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """data: name of the data set. images: how many. max_difference: in probability. label_flips: labels that differ.
+    """The result of a comparison on a data set.
 
-    accuracy: the artefact's. trained_accuracy: the trained model's. certain: share of the images whose label is proved
-    not to differ; None where the model is not the kit's own.
+    data: name of the data set.
+    images: number of images compared.
+    max_difference: largest difference in probability.
+    label_flips: number of labels that differ.
+    accuracy: the artefact's, 0-1.
+    trained_accuracy: the trained model's, 0-1.
+    certain: share of images whose label provably does not differ; None where the model is not the kit's own.
     """
 
     data: str
@@ -65,18 +76,22 @@ class Verification:
 
 
 def load_images(subject: Subject, name: str, data_dir: Path | None) -> LabelledImages:
-    """Load the test images of a data set as the model takes them, their targets in the order of its labels.
+    """Load the test images of a data set in the model's size and colour, with targets in the order of its labels.
 
-    Of a folder without test images, those that were held out with the seed of the training. Raises ExportError for
-    other labels than the model's and for a model of images that are not square, DataError for data that cannot be
-    loaded, and MissingExtraError.
+    A folder without test images is split with the random seed of the training.
+
+    subject: the model.
+    name: data set, named as for `kit train --data`.
+    data_dir: folder of torchvision's data sets; None for the default.
+    Raises ExportError where the labels are not the model's or its images are not square, DataError for data that cannot
+    be loaded, and MissingExtraError.
     """
     with needs_extra("train", "loading a data set"):
         from trainer.data.load import load_data
     image = subject.image
     if image.height != image.width:
         raise ExportError(
-            f"expected a model of square images, which data sets are brought to, found {image.height}×{image.width}: "
+            f"expected a model of square images, the shape of a loaded data set, found {image.height}×{image.width}: "
             "do without a data set, and classify the images with `kit classify`"
         )
     settings = subject.provenance.get("settings")
@@ -100,11 +115,16 @@ def verify(
     gate: Gate,
     prove: Callable[[Pixels], Proof] | None = None,
 ) -> Verification:
-    """Compare on every image of a data set. Raises ParityError, and ExportError where the data are of another kind."""
+    """Compare an artefact with the trained model on every image of a data set.
+
+    trained: the trained model.
+    prove: returns the proof for images; None where there is none.
+    Raises ParityError, and ExportError where image size or labels are not the model's.
+    """
     metadata = artefact.metadata
     if data.labels != metadata.labels or data.images.shape[1:] != metadata.image.shape or not len(data.images):
         raise ExportError(
-            f"expected images {list(metadata.image.shape)} of the {len(metadata.labels)} classes that the model knows "
+            f"expected images {list(metadata.image.shape)} of the model's {len(metadata.labels)} classes "
             f"({', '.join(metadata.labels[:3])}, …), found {len(data.images)} images {list(data.images.shape[1:])} of "
             f"{len(data.labels)} classes ({', '.join(data.labels[:3])}, …): verify on data like the training data"
         )
@@ -123,7 +143,7 @@ def verify(
 
 
 def _places(name: str, theirs: tuple[str, ...], ours: tuple[str, ...]) -> NDArray[np.int64]:
-    """Where each of the data set's labels stands among the model's: int64 [K]. Raises ExportError."""
+    """Return the index of each of the data set's labels among the model's: int64 [K]. Raises ExportError."""
     if set(theirs) != set(ours):
         differences = [
             *_listed("lacks", [label for label in ours if label not in theirs]),

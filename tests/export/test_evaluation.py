@@ -162,7 +162,7 @@ def test_images_that_are_not_square(run_kit: Kit, two: Callable[..., Path]) -> N
     result = run_kit("evaluate", "--model", two(("a", "b"), slice(0, 6)), "--data", "two")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "kit: expected a model of square images, which data sets are brought to, found 6×5: "
+        "kit: expected a model of square images, the shape of a loaded data set, found 6×5: "
         "do without a data set, and classify the images with `kit classify`\n"
     )
 

@@ -168,7 +168,7 @@ def test_verification_on_other_data(
     changes: dict[str, Any], checkpoint: Checkpoint, labelled: LabelledImages, tmp_path: Path
 ) -> None:
     other = dataclasses.replace(labelled, **changes)
-    with pytest.raises(ExportError, match=r"expected images .* of the 10 classes that the model knows .*, found"):
+    with pytest.raises(ExportError, match=r"expected images .* of the model's 10 classes .*, found"):
         export(checkpoint, "onnx", tmp_path / "model.onnx", verify_on=other)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export.formats import FORMATS
-from export.formats.target import Target
+from export.formats.compatibility import Target
 from runtime import ArtefactError, artefact
 from runtime.artefact import from_json
 from runtime.image import ImageContract

@@ -278,7 +278,8 @@ def test_a_rough_gate_looks_at_real_images_alone() -> None:
 def test_metadata_that_reads_back_otherwise() -> None:
     other = metadata()._replace(provenance={})
     with pytest.raises(
-        ParityError, match=r"^expected the metadata to read back as written, found another: the file was not kept$"
+        ParityError,
+        match=r"^expected the metadata to read back as written, found other metadata: the file was not kept$",
     ):
         check(read=other)
 

@@ -10,7 +10,7 @@ import pytest
 
 import runtime
 from export.formats import FORMATS
-from export.formats.target import Target
+from export.formats.compatibility import Target
 from runtime.commands import bench
 from runtime.session import onnxruntime
 from tests.interpreter import Kit, run_python

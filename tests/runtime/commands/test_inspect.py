@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 import runtime
 from export.formats import FORMATS
-from export.formats.target import Target
+from export.formats.compatibility import Target
 from runtime.artefact import dumps
 from runtime.commands import inspect as inspection
 from tests.interpreter import Kit, run_python

@@ -7,7 +7,7 @@ import pytest
 
 import runtime
 from export.formats import FORMATS
-from export.formats.target import Target
+from export.formats.compatibility import Target
 from runtime.text import printable
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint

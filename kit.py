@@ -8,7 +8,7 @@ import click
 
 COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
-    "export": ("export.cli:export", "Turn a checkpoint into artefacts, each checked before it exists."),
+    "export": ("export.cli:export", "Export a checkpoint to artefacts, each checked before it is saved."),
     "classify": ("runtime.commands.classify:classify", "Classify images with an artefact; needs no torch."),
     "evaluate": ("export.evaluation:evaluate", "Evaluate an artefact on a test set."),
     "inspect": ("runtime.commands.inspect:inspect", "Describe what is in an artefact."),

@@ -1,4 +1,4 @@
-"""sha256 as Python itself has it: hashlib takes OpenSSL's, and with it 4 MB of memory and 5 ms of a cold start."""
+"""Python's own sha256: hashlib loads OpenSSL's, which takes 4 MB of memory and 5 ms of a cold start."""
 
 try:
     from _sha2 import sha256  # Python 3.12 and later
@@ -12,5 +12,5 @@ __all__ = ["digest", "sha256"]
 
 
 def digest(data: bytes) -> str:
-    """Write the digest of a file's bytes as it stands in reports and artefacts."""
+    """Compute a file's sha256, in the form that reports and artefacts show it."""
     return f"sha256:{sha256(data).hexdigest()}"

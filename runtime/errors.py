@@ -3,12 +3,12 @@
     KitError
     ├── ArtefactError       the exported file: missing, damaged, foreign, too new
     ├── DataError           a data set: missing, damaged, or not fit to train on
-    ├── InputError          the image: wrong type, shape, or bytes that are no image
+    ├── InputError          the image: wrong type or shape, or not a valid image file
     ├── ScoringError        scoring many images: nowhere to write, processes or a cluster that fail
-    ├── SelfTestError       the golden examples come out otherwise on this device
+    ├── SelfTestError       the golden examples give other probabilities on this device
     └── MissingExtraError   an optional dependency is not installed (an ImportError too)
 
-The trainer's and the exporter's errors hang under KitError as well, so one `except` serves a whole script.
+The trainer's and the exporter's errors are KitErrors as well, so one `except` covers a whole script.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""The image contract: what an image must become before the model sees it.
+"""The image contract: how any image becomes the model's input.
 
-This is the only place where images are decoded, converted and resized, for the trainer as for the runtime, so that
-both see the same pixels. Pillow is imported only by the functions that decode or convert.
+Only this module decodes, converts and resizes images, for the trainer and the runtime alike, so that both get the same
+pixels. Pillow is imported only by the functions that decode or convert.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FILTERS = ("bilinear",)
 MAX_SIDE = 16384
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 10**6
-# Pillow knows more, of which some start programs (EPS) or unpack without a bound.
+# Pillow reads more formats; some of them start programs (EPS) or unpack without a limit.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -44,10 +44,11 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 class ImageContract:
     """How any image becomes the model's input.
 
-    height, width: pixels, 1 to 16,384. color: "L" (greyscale, one channel) or "RGB". fit: "stretch" brings an image of
-    another size to height × width without keeping its aspect ratio. filter: "bilinear", Pillow's, which averages over
-    the area when it shrinks. Transparent pixels are laid on white; 16-bit images keep their upper 8 bits.
-    Raises InputError.
+    height, width: pixels, 1 to 16,384.
+    color: "L" (greyscale, one channel) or "RGB".
+    fit: "stretch" resizes to height × width without keeping the aspect ratio.
+    filter: "bilinear", Pillow's, which averages over the area when it shrinks.
+    Transparent pixels become white; 16-bit images keep their upper 8 bits. Raises InputError.
     """
 
     height: int
@@ -75,9 +76,11 @@ class ImageContract:
         return self.height, self.width, self.channels
 
     def pixels(self, image: ImageLike) -> Pixels:
-        """Bring an image to the model's size and colour: uint8 [height, width, channels].
+        """Convert an image to the model's size and colour.
 
-        An array that has them already is used as it is, without a copy. Raises InputError.
+        image: a uint8 array, a Pillow image, a path, or the bytes of an encoded image. An array of the model's size and
+            colour is returned without a copy.
+        Returns uint8 [height, width, channels]. Raises InputError.
         """
         if isinstance(image, np.ndarray):
             array = _checked(image)
@@ -105,24 +108,24 @@ class ImageContract:
                 converted = converted.convert(self.color)
         except InputError:
             raise
-        except Exception as error:  # an image that was opened but not loaded may turn out to be damaged
+        except Exception as error:  # an image that Pillow has opened but not loaded may be damaged
             message = f"expected an image that converts to {self.color}, got mode {image.mode} ({error})"
             raise InputError(message) from None
         if converted.size != (self.width, self.height):
             resampling = pillow.Resampling[self.filter.upper()]
-            # One side after the other: Pillow 13 takes them in another order than older ones, and rounds otherwise.
+            # One side at a time: Pillow 13 resizes the sides in another order than before, which rounds differently.
             converted = converted.resize((self.width, converted.height), resampling)
             converted = converted.resize((self.width, self.height), resampling)
         return np.asarray(converted, dtype=np.uint8).reshape(self.shape)
 
 
 def is_image(name: str) -> bool:
-    """Whether a file in a folder is one of its images, by its name; hidden ones are not."""
+    """Whether a file's name is that of an image; hidden files are left out."""
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixels | str]:
-    """Bring images to the model's size and colour; for one that cannot be read, say why in a line without its name."""
+    """Convert images to the model's size and colour; for one that cannot be read, return the reason instead."""
     found: list[Pixels | str] = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # damage that matters raises an error too
@@ -139,7 +142,7 @@ def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixe
 
 def _checked(array: NDArray[np.generic]) -> Pixels:
     """uint8 [H, W] or [H, W, 1 or 3] → uint8 [H, W, C]."""
-    array = np.asarray(array)  # a np.matrix has two axes whatever is done to it
+    array = np.asarray(array)  # a np.matrix always has two axes
     if array.dtype != np.uint8:
         raise InputError(
             f"expected uint8 pixels 0-255, got {array.dtype}: pass raw pixels, the model scales them itself"
@@ -162,7 +165,7 @@ def _from_array(array: Pixels) -> Image.Image:
 
 
 def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
-    """Decode a file or its bytes; the orientation that a camera noted in EXIF is carried out."""
+    """Decode a file or its bytes, and apply the EXIF orientation."""
     with needs_extra("image", "decoding an image file"):
         from PIL import Image as pillow
         from PIL import ImageOps, UnidentifiedImageError
@@ -185,7 +188,7 @@ def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
         raise InputError(f"{name}: expected an image file (PNG, JPEG, …), found {_glimpse(data)}") from None
     except InputError:
         raise
-    except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
+    except Exception as error:  # Pillow's decoders raise many types on damaged data
         raise InputError(f"{name}: expected a whole image, found one that cannot be decoded ({error})") from None
 
 
@@ -204,7 +207,7 @@ def _glimpse(data: bytes) -> str:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Bring Pillow's other modes to 8 bits without alpha."""
+    """Convert Pillow's other modes to 8 bits without alpha."""
     from PIL import Image as pillow
 
     if image.mode.startswith("I"):

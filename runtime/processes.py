@@ -1,4 +1,4 @@
-"""Work shared out to spawned processes. Each of them imports this module, so it loads nothing heavy."""
+"""Worker processes. Each imports this module, so it loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any, TypeVar
 
-AHEAD = 4  # items a process, of which the results may be waiting for the caller
-MAX_WORKERS = 61  # Windows can wait for no more
+AHEAD = 4  # items per process whose results may wait for the caller
+MAX_WORKERS = 61  # Windows cannot wait for more
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,11 +28,12 @@ def cpus() -> int:
 
 
 def in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result, None, None]:
-    """Do `work` on items in processes, a few items ahead of the caller; yields the results in the items' order.
+    """Apply `work` to items in worker processes, a few items ahead of the caller; yield the results in order.
 
-    work: picklable; each process gets it once. The processes are spawned, since one forked off beside other threads may
-    hang, and end at once where this generator is closed or fails, and where the caller dies. Raises what `work` raises,
-    and BrokenProcessPool where a process dies.
+    work: picklable; each process receives it once.
+    workers: how many processes.
+    The processes are spawned, since a fork of a process with threads may hang. They end when this generator is closed
+    or fails, and when the caller dies. Raises what `work` raises, and BrokenProcessPool where a process dies.
     """
     pending: deque[Future[Result]] = deque()
     spawn = multiprocessing.get_context("spawn")
@@ -55,7 +56,7 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers:
 
 @contextmanager
 def _clean_start() -> Iterator[None]:
-    """Keep new processes from running the caller's script again to find its functions, and from hearing Ctrl-C."""
+    """Start processes that do not run the caller's script again and do not receive Ctrl-C."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
@@ -71,7 +72,7 @@ _work: Callable[[Any], Any]
 
 
 def _start_worker(work: Callable[[Any], Any], lifeline: Connection) -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it."""
+    """Ignore Ctrl-C, which the parent handles, and end when the parent does."""
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)

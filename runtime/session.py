@@ -1,4 +1,4 @@
-"""onnxruntime's sessions: opening them, checking what they take and give, binding buffers. The one import of it."""
+"""onnxruntime's sessions: opens them, checks their input and output, binds buffers. Only this imports onnxruntime."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _signature(node: Any) -> str:
 
 def type_of(node: Any) -> str:
     """Name the type of a graph's input or output as numpy does: float32."""
-    return TYPES.get(node.type, node.type.removeprefix("tensor(").removesuffix(")"))
+    return TYPES.get(node.type) or str(node.type).removeprefix("tensor(").removesuffix(")")
 
 
 def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Text from files that others made, on its way to a terminal: nothing in it may steer the terminal."""
+"""Text for a terminal, without control characters that a file or an error may contain."""
 
 import json
 import sys
@@ -11,24 +11,24 @@ def one_line(error: object) -> str:
 
 
 def printable(text: object) -> str:
-    r"""Write every character that a terminal might obey, or that shows nothing, as an escape such as \x1b."""
+    r"""Escape every control character and every invisible one, as in \x1b."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
 def as_json(document: Any) -> str:
-    """Write a document for `--json`, in ASCII; numbers that JSON does not have become null."""
+    """Write a document for `--json`, in ASCII; numbers that JSON cannot represent become null."""
     clean = json.loads(json.dumps(document), parse_constant=lambda _: None)
     return json.dumps(clean, indent=2).replace("\x7f", "\\u007f")
 
 
 def say(text: str) -> None:
-    """Print on standard output; what its encoding does not have is escaped."""
+    """Print on standard output; characters outside of its encoding are escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def complain(message: object) -> None:
-    """Say on standard error, in one line, what could not be done."""
+    """Print an error on standard error, in one line."""
     print(f"kit: {printable(one_line(message))}", file=sys.stderr)
 
 

@@ -1,6 +1,6 @@
-"""Input skew: images that look unlike the training images, and the likely cause.
+"""Detects input skew, images that look unlike the training images, and its likely cause.
 
-`export.appearance` has found out what can be told of these training images; nothing else is guessed at.
+`export.appearance` has calibrated the limits at export; causes that they cannot tell are not reported.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     Ints = NDArray[np.integer]
     Mask = NDArray[np.bool_]
 
-SIDE = 32  # rows and columns of an image to look at, at most
-SEVERAL = 8  # images from which on the limits for several hold
-BLANK = 32  # times less range or lightness than in any training image
-NATURAL = 8  # deviation of the training pixels above which they were not scaled to 0-1 themselves
-FAR, NEAR = 0.6, 0.8  # of a limit of brightness: what is below the one is wildly off, above the other in order
-FLOOR = 0.02  # added to shares: what no training image has is rare, not impossible
+SIDE = 32  # rows and columns of an image to examine, at most
+SEVERAL = 8  # from this number of images on, the limits for several images hold
+BLANK = 32  # a blank image has this many times less range or lightness than any training image
+NATURAL = 8  # standard deviation above which the training pixels themselves were not scaled to 0-1
+FAR, NEAR = 0.6, 0.8  # shares of a brightness limit: below the first is wrong, above the second is normal
+FLOOR = 0.02  # added to shares: a value that no training image has is rare, not impossible
 STEPS, STEP = 5, 21  # of red less green, and of blue less green; the third step has 0 in its middle
 MIRRORED_VALUES = np.arange(VALUE_BINS)[::-1]
 MIRRORED_COLOURS = np.arange(COLOUR_BINS).reshape(STEPS, STEPS).T.ravel()
@@ -46,7 +46,12 @@ LOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What looks wrong. cause: "inverted", "scaled", "swapped", "blank" or "brightness". share: of the images, 0-1."""
+    """One kind of input skew.
+
+    cause: "inverted", "scaled", "swapped", "blank" or "brightness".
+    share: of the images, 0-1.
+    message: what was expected, what was found, and the likely remedy.
+    """
 
     cause: str
     share: float
@@ -54,9 +59,10 @@ class Finding:
 
 
 def findings(images: Pixels, statistics: PixelStatistics | None) -> list[Finding]:
-    """Name what looks wrong with images, as far as the training pixels' statistics tell.
+    """Detect input skew in images, as far as the statistics of the training images allow.
 
-    images: uint8 [N, H, W, C] of the model's size, N ≥ 0. A few have to look wrong more clearly than several.
+    images: uint8 [N, H, W, C] of the model's size, N ≥ 0; fewer than SEVERAL have wider limits.
+    statistics: None where they are not known; then only blank and scaled images are detected.
     """
     if not len(images):
         return []
@@ -69,12 +75,12 @@ def findings(images: Pixels, statistics: PixelStatistics | None) -> list[Finding
 
 
 def sampled(images: Pixels) -> Pixels:
-    """Take evenly spaced pixels, at most SIDE × SIDE of an image."""
+    """Select evenly spaced pixels, at most SIDE × SIDE of an image."""
     return images[:, :: -(-images.shape[1] // SIDE), :: -(-images.shape[2] // SIDE)]
 
 
 def shares(images: Pixels) -> tuple[Floats, Floats, Floats]:
-    """Shares of pixel values at the border [N, 16] and all over [N, 16]; of colours [N, 25], or [N, 0] if greyscale."""
+    """Compute histograms: values at the border [N, 16] and in the whole image [N, 16], colours [N, 25] or [N, 0]."""
     values = images // (256 // VALUE_BINS)
     border = np.concatenate([values[:, 0], values[:, -1], values[:, :, 0], values[:, :, -1]], axis=1)
     colours = np.zeros((len(images), 0))
@@ -86,11 +92,14 @@ def shares(images: Pixels) -> tuple[Floats, Floats, Floats]:
 
 
 def measures(images: Pixels, appearance: Appearance) -> dict[str, Floats]:
-    """Measure sampled images: by name, a number for each; less is less like the training images.
+    """Measure sampled images; a lower number is less like the training images.
 
-    polarity, order: how much likelier the training images have an image's values than its negative's, and its colours
-    than those with red and blue exchanged: the mean log odds. level, peak: mean and lightest pixel. headroom, depth:
-    those of the negative. gradation: share of what is not black that is not white.
+    Returns [N] each, by name:
+    polarity: mean log odds of the image's values against its negative's, under the training images' histogram.
+    order: the same for its colours against those with red and blue exchanged.
+    level, peak: mean and lightest pixel.
+    headroom, depth: level and peak of the negative.
+    gradation: share of the pixels that are not black which are not white either.
     """
     border, whole, colours = shares(images)
     polarity = border @ _odds(appearance.border, MIRRORED_VALUES) + whole @ _odds(appearance.whole, MIRRORED_VALUES)
@@ -104,13 +113,13 @@ def measures(images: Pixels, appearance: Appearance) -> dict[str, Floats]:
 
 
 def ranges_and_peaks(images: Pixels) -> tuple[Pixels, Pixels]:
-    """Lightest pixel less darkest, in the channel where they differ most, and lightest of all: [N] each."""
+    """Compute the range of values, in the channel where it is largest, and the lightest pixel of each image: [N]."""
     lightest, darkest = images.max(axis=(1, 2)), images.min(axis=(1, 2))
     return (lightest - darkest).max(axis=1), lightest.max(axis=1)
 
 
 def _empty(images: Pixels, few: Pixels, statistics: PixelStatistics | None) -> dict[str, Mask]:
-    """Which images have no pixel above 1, and which show nothing."""
+    """Find images without a pixel above 1, and blank images."""
     appearance = statistics.appearance if statistics else None
     least_range, least_peak = (appearance.least_range, appearance.least_peak) if appearance else (1, 0)
     ranges, peaks = ranges_and_peaks(few)
@@ -123,7 +132,7 @@ def _empty(images: Pixels, few: Pixels, statistics: PixelStatistics | None) -> d
 
 
 def _unusual(few: Pixels, appearance: Appearance) -> dict[str, Mask]:
-    """Which images are unlike the training images, by looks that at least half of them have."""
+    """Find images unlike the training images; a look counts if at least half of the images have it."""
     found = measures(few, appearance)
     limits = dict.fromkeys(found, -np.inf) | dict(appearance.one if len(few) < SEVERAL else appearance.several)
     off = {name: found[name] < FAR * limits[name] for name in (*NEGATIVE, "gradation")}
@@ -144,13 +153,13 @@ def _finding(look: str, count: int, images: int) -> Finding:
 
 
 def _counted(bins: Ints, count: int) -> Floats:
-    """Shares of each of `count` bins: [N, …] → [N, count]."""
+    """Compute the share of each of `count` bins: [N, …] → [N, count]."""
     flat = bins.reshape(len(bins), -1) + count * np.arange(len(bins))[:, None]
     shares: Floats = np.bincount(flat.ravel(), minlength=count * len(bins)).reshape(-1, count) / flat.shape[1]
     return shares
 
 
 def _odds(usual: Sequence[float], mirrored: Ints) -> Floats:
-    """Log of how much likelier each bin is than its mirror image."""
+    """Compute the log odds of each bin against its mirror image."""
     likely = np.log(np.asarray(usual) + FLOOR)
     return likely - likely[mirrored]

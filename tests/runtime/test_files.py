@@ -1,11 +1,14 @@
-"""Files are replaced whole or not at all."""
+"""Only ordinary files are read; files are replaced whole or not at all."""
 
+import os
+import re
+import socket
 from pathlib import Path
 
 import pytest
 
-from runtime import KitError
-from runtime.files import replacing, write_atomic
+from runtime import InputError, KitError
+from runtime.files import check_regular, discard_parts, read_at_most, replacing, write_atomic
 from tests.interpreter import run_python
 
 
@@ -64,3 +67,38 @@ except KitError as error:
     ), result.stderr
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_unfinished_files_are_discarded(tmp_path: Path) -> None:
+    (tmp_path / ".a.1.part").mkdir()
+    for name in (".b.2.part", "c.part", ".d"):
+        (tmp_path / name).touch()
+    discard_parts(tmp_path)
+    discard_parts(tmp_path / "absent")
+    assert {path.name for path in tmp_path.iterdir()} == {".a.1.part", "c.part", ".d"}
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "socket"])
+def test_what_may_never_end_is_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("/dev/zero") if kind == "device" else Path(kind)
+    if kind == "pipe":
+        os.mkfifo(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "socket":
+            server.bind(str(path))
+        message = f"{path}: expected a thing, found a device or a pipe: name a file"
+        with pytest.raises(InputError, match=rf"^{re.escape(message)}$"):
+            check_regular(path, "a thing", InputError)
+
+
+def test_a_file_of_bounded_size(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert check_regular(path, "a thing", KitError, limit=5) == 5
+    with pytest.raises(KitError, match=r"file: expected a thing of at most 0 GB, found a larger file$"):
+        check_regular(path, "a thing", KitError, limit=4)
+    assert check_regular(tmp_path, "a thing", KitError)
+    assert [read_at_most(path, size, limit) for size, limit in ((5, 9), (0, 9), (5, 3), (1, 3))] == [
+        b"12345", b"12345", b"1234", b"1234",
+    ]  # fmt: skip

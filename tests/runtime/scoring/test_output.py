@@ -49,6 +49,16 @@ def test_what_a_killed_run_has_left_is_removed(run_kit: Kit, model: Path, photos
     assert len(read(Path("out"))) == 30
 
 
+def test_a_link_where_the_folder_is_begun_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    (tmp_path / ".out.part").symlink_to("precious")
+    with writing(tmp_path / "out"):
+        pass
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["file"]
+    assert not (tmp_path / "out").is_symlink()
+
+
 def test_two_runs_do_not_write_to_the_same_place(tmp_path: Path) -> None:
     with writing(tmp_path / "out"):
         with pytest.raises(ScoringError, match="out: expected to write alone, found another run at it"):

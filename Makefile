@@ -52,7 +52,7 @@ coverage: $(VENV)/installed  ## run the everyday suite and list the lines that i
 	$(VENV)/bin/python -m coverage combine --quiet
 	$(VENV)/bin/python -m coverage report
 
-mutation: $(VENV)/installed  ## change the maths, the parity gate and the artefact's parser; list the changes that no test notices
+mutation: $(VENV)/installed  ## change the maths, the parity gate and the artefact's parser and seal; list the changes that no test notices
 	rm -rf mutants
 	$(VENV)/bin/mutmut run
 	$(VENV)/bin/python -m tests.mutation

@@ -45,7 +45,7 @@ class LabelledFolder:
             if count < least:
                 raise DataError(
                     f"{part.folder / label}: expected at least {least} readable image{'s' * (least - 1)} "
-                    f"({_listed(SUFFIXES)}), found {count}: add some, or remove the folder"
+                    f"({', '.join(SUFFIXES)}), found {count}: add some, or remove the folder"
                 )
         return np.repeat(np.arange(len(counts)), counts)
 
@@ -72,10 +72,10 @@ def _parts(root: Path) -> list[_Part]:
     folders = _folders(root)
     if not _has_parts(root, folders):
         if folders and all(folder.lower() in PART_NAMES for folder in folders):
-            raise DataError(f"{root}: expected class folders, or train and test, found {_listed(folders)}: {LAYOUT}")
+            raise DataError(f"{root}: expected class folders, or train and test, found {', '.join(folders)}: {LAYOUT}")
         return [_part(root, root, folders)]
     if others := [folder for folder in folders if folder not in PARTS]:
-        note(f"{root}: only train and test are read, {_listed(others)} is left out")
+        note(f"{root}: only train and test are read, {', '.join(others)} is left out")
     parts = [_part(root, root / part, _folders(root / part)) for part in PARTS if part in folders]
     if len(parts) == 2:
         _check_same_classes(root, *parts)
@@ -92,7 +92,7 @@ def _check_same_classes(root: Path, train: _Part, test: _Part) -> None:
     alone += [f"test/{label}" for label in test.classes if label not in train.classes]
     if alone:
         raise DataError(
-            f"{root}: expected the same class folders in train and test, found {_listed(alone)} "
+            f"{root}: expected the same class folders in train and test, found {', '.join(alone)} "
             "without a counterpart: add it, or remove the folder"
         )
 
@@ -134,7 +134,3 @@ def _images(root: Path, folder: Path) -> list[str]:
 
 def _no_folder(error: OSError, folder: Path) -> DataError:
     return DataError(f"{error.filename or folder}: expected a folder of images, found: {error.strerror}: {LAYOUT}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -75,9 +75,6 @@ class _Images:
                 for rows in file.rows:
                     yield from reader.images(rows)
 
-    def __contains__(self, image: object) -> bool:
-        return any(image == own for own in self)
-
     def name(self, position: int) -> str:
         """Name a row, counted from 0 in its file."""
         file = int(np.searchsorted(self._firsts, position, side="right")) - 1

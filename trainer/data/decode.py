@@ -3,7 +3,7 @@
 Imports no torch: every process that decodes imports this module, and starts the sooner for it.
 """
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from math import prod
@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from runtime.data.source import Source
 from runtime.image import Encoded, ImageContract, Pixels, read_images
 from runtime.processes import MAX_WORKERS, cpus, in_processes
 
@@ -23,7 +24,7 @@ CHUNK_BYTES = 2**23
 Chunk: TypeAlias = tuple[Pixels, dict[int, str]]
 
 
-def decode_all(images: Collection[Encoded], contract: ImageContract) -> Generator[Chunk, None, None]:
+def decode_all(images: Source | Sequence[Encoded], contract: ImageContract) -> Generator[Chunk, None, None]:
     """Decode in this process, or in several if that pays for starting them; yields `decode`'s chunks in order.
 
     Memory stays bounded. Raises DataError where a process dies.

@@ -68,13 +68,9 @@ def _by_torchvision(name: str, known: Known, root: Path) -> Dataset:
                 f"made for another ({error}): pip install --upgrade torch torchvision, or use --data digits"
             ) from None
     factory = getattr(datasets, known.factory)
-    train, test = (_open(name, known, factory, root, train=train) for train in (True, False))
-    return Dataset(
-        name=name,
-        labels=tuple(train.classes),
-        train=Split.of(train.data, train.targets),
-        test=Split.of(test.data, test.targets),
-    )
+    halves = [_open(name, known, factory, root, train=train) for train in (True, False)]
+    train, test = (Split.of(half.data, half.targets) for half in halves)
+    return Dataset(name=name, labels=tuple(halves[0].classes), train=train, test=test)
 
 
 def _open(name: str, known: Known, factory: Any, root: Path, *, train: bool) -> Any:

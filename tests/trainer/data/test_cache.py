@@ -73,6 +73,7 @@ def test_images_come_in_the_order_of_the_names(root: Path, cache: Path) -> None:
     assert calls == [(12, 12)]
 
 
+@pytest.mark.spawns
 def test_many_files(tmp_path: Path, cache: Path) -> None:
     names = write(tmp_path / "images", 230)
     (tmp_path / "images" / names[70]).write_bytes(b"")
@@ -139,6 +140,7 @@ def test_another_pillow_has_its_entry(run: Callable[[], CachedImages], monkeypat
         run()
 
 
+@pytest.mark.spawns
 def test_without_pillow(root: Path, cache: Path) -> None:
     code = """
 from pathlib import Path
@@ -231,6 +233,7 @@ def test_a_cache_folder_that_cannot_be_made(run: Callable[[], CachedImages], cac
         run()
 
 
+@pytest.mark.spawns
 def test_a_full_disk(root: Path, cache: Path) -> None:
     """A limit on the size of a file stands in for it: writing fails in the same way."""
     code = """
@@ -291,6 +294,7 @@ def test_more_than_one_in_a_hundred_are_an_error(tmp_path: Path, cache: Path, co
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.spawns
 def test_a_process_that_may_not_map_the_cache(root: Path, cache: Path) -> None:
     """Of 100 MB, with addresses for 95 more; the second time it is in the cache."""
     code = """

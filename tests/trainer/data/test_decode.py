@@ -128,6 +128,7 @@ def test_why_a_file_cannot_be_read(tmp_path: Path, make: Callable[[Path], object
     assert reasons[0].startswith(reason)
 
 
+@pytest.mark.spawns
 @pytest.mark.usefixtures("two_cpus")
 def test_several_processes_give_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = write(tmp_path / "images", 330)
@@ -163,6 +164,7 @@ def test_chunks_of_large_images_are_smaller(tmp_path: Path, side: int, sizes: li
     assert [len(images) for images, _ in chunks] == sizes
 
 
+@pytest.mark.spawns
 @pytest.mark.usefixtures("two_cpus")
 def test_a_process_that_dies(tmp_path: Path) -> None:
     chunks = decode.decode_all(write(tmp_path / "images", 400), CONTRACT)
@@ -174,6 +176,7 @@ def test_a_process_that_dies(tmp_path: Path) -> None:
         list(chunks)
 
 
+@pytest.mark.spawns
 def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     """Nor does decoding load torch, here or in the processes that it starts."""
     write(tmp_path / "images", 250)
@@ -184,6 +187,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     assert (result.stdout, result.stderr) == ("250 False False\n", "")
 
 
+@pytest.mark.spawns
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     """The call returns once all that share its output have ended."""
     write(tmp_path / "images", 400)

@@ -10,7 +10,7 @@ import sklearn.datasets
 import torch
 
 from tests.interpreter import run_python
-from trainer import DataError, Dataset, Split, load_data
+from trainer import DataError, Dataset, load_data
 
 RAW = Path("FashionMNIST") / "raw"
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -115,6 +115,7 @@ def test_an_unknown_name() -> None:
         load_data("imagenet")
 
 
+@pytest.mark.spawns
 def test_torch_and_torchvision_that_do_not_match() -> None:
     code = """
 class Broken:
@@ -130,36 +131,3 @@ except DataError as error:
 """
     result = run_python(code)
     assert "expected a matching pair of torch and torchvision" in result.stdout, result.stderr
-
-
-def split(images: object = (4, 3, 2, 1), targets: object = (0, 1, 0, 1)) -> Split:
-    return Split(
-        torch.zeros(images, dtype=torch.uint8) if isinstance(images, tuple) else images,  # type: ignore[arg-type]
-        torch.tensor(targets) if isinstance(targets, tuple) else targets,  # type: ignore[arg-type]
-    )
-
-
-@pytest.mark.parametrize(
-    ("train", "test", "message"),
-    [
-        (split(torch.zeros(4, 3, 2, 1)), split(), "own: training images: expected uint8 [N, H, W, 1] or [N, H, W, 3] "
-         "with none of them 0, found float32 [4, 3, 2, 1]"),
-        (split((4, 3, 2)), split(), "found uint8 [4, 3, 2]"),
-        (split((4, 3, 2, 4)), split(), "found uint8 [4, 3, 2, 4]"),
-        (split(), split((0, 3, 2, 1), ()), "own: test images: expected"),
-        (split(), split((5, 3, 2, 1)), "own: test targets: expected int64 [5], one an image, found int64 [4]"),
-        (split(targets=torch.zeros(4)), split(), "found float32 [4]"),
-        (split(targets=(0, 1, 2, 0)), split(), "expected 0 to 1, one of the labels, found 0 to 2"),
-        (split(targets=(0, -1, 1, 0)), split(), "expected 0 to 1, one of the labels, found -1 to 1"),
-        (split(), split((4, 2, 3, 1)), "expected test images of the training images' shape 3 × 2 × 1, found 2 × 3 × 1"),
-    ],
-)  # fmt: skip
-def test_data_that_is_not_fit_to_train_on(train: Split, test: Split, message: str) -> None:
-    with pytest.raises(DataError, match=re.escape(message)):
-        Dataset(name="own", labels=("a", "b"), train=train, test=test)
-
-
-@pytest.mark.parametrize("labels", [("a",), ("a", "a"), ("a", "")])
-def test_labels_that_are_not_different_names(labels: tuple[str, ...]) -> None:
-    with pytest.raises(DataError, match="own: expected at least 2 different, non-empty labels, found"):
-        Dataset(name="own", labels=labels, train=split(), test=split())

@@ -111,6 +111,7 @@ def test_the_seed_chooses_the_split(flat: Path) -> None:
     assert not same(load(flat, seed=4), first)
 
 
+@pytest.mark.spawns
 def test_the_second_run_decodes_nothing_and_warns_of_nothing(halves: Path) -> None:
     """In a fresh interpreter, for torch warns once only."""
     first = load(halves)
@@ -190,6 +191,7 @@ def test_the_name_is_the_folders(flat: Path, inside: str, path: str, monkeypatch
     assert load(Path(path)).name == "flat"
 
 
+@pytest.mark.spawns
 def test_unreadable_images_are_named_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = fill(tmp_path / "root", "train/a/000.png", "train/b/000.png", "test/a/1.png", "test/b/1.png")
     for name in [*numbered("train/a", 400)[1:], *numbered("train/b", 400)[1:]]:

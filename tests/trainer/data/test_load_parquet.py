@@ -250,6 +250,7 @@ def test_what_cannot_be_reached(url: str, run_kit: Kit) -> None:
     assert line.startswith(f"kit: {url}: expected ")
 
 
+@pytest.mark.spawns
 def test_a_full_disk_leaves_nothing(file: Path, cache: Path) -> None:
     """Files may grow to 1,000 bytes only; 20 images take more."""
     code = """

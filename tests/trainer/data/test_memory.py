@@ -5,24 +5,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import torch
-from numpy.typing import NDArray
 
 from tests.interpreter import UNMEASURED, Kit, run_python
-from trainer import ConfigError, Dataset, FitConfig, Split, fit
+from trainer import ConfigError, Dataset, FitConfig, fit
 from trainer.cli import size_in_bytes
 from trainer.data import memory
-from trainer.data.mapped import MappedImages
 
 MB = 2**20
-
-
-def mapped(path: Path, count: int, side: int = 8) -> NDArray[np.uint8]:
-    """Random images in a file."""
-    np.save(path, np.random.default_rng(0).integers(0, 256, (count, side, side, 1), np.uint8))
-    found = np.load(path, mmap_mode="r")
-    assert isinstance(found, np.memmap)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -77,6 +66,7 @@ def test_control_groups_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert memory.available() == 200 * MB
 
 
+@pytest.mark.spawns
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="the system has no ulimit that psutil knows")
 def test_limits_of_the_process_count() -> None:
     code = """
@@ -91,36 +81,16 @@ print(before > 2**28, 2**27 < available() <= 2**28)
     assert run_python(code).stdout == "True True\n"
 
 
-def test_mapped_images_read_like_a_tensor(tmp_path: Path) -> None:
-    array = mapped(tmp_path / "images.npy", 50)
-    images, tensor = MappedImages(array), torch.from_numpy(np.array(array))
-    rows = torch.tensor([3, 1, 49])
-    assert (images.shape, images.dtype, images.ndim, len(images)) == (tensor.shape, tensor.dtype, 4, 50)
-    assert images.nbytes == tensor.nbytes
-    for which in (0, -1, slice(3, 9), slice(40, 90), slice(None, None, 7), rows, torch.arange(50) % 3 == 1):
-        assert torch.equal(images[which], tensor[which])
-    assert all(torch.equal(*blocks) for blocks in zip(images.split(7), tensor.split(7), strict=True))
-    np.testing.assert_array_equal(images.numpy(), tensor.numpy())
-    some = images.subset(torch.arange(10, 40)).subset(rows[:2])
-    assert torch.equal(some.to(torch.device("cpu")), tensor[[13, 11]])
-    assert torch.equal(MappedImages(array[5:, :, :, 0])[:], tensor[5:])
-    with pytest.raises(IndexError):
-        images[50]
-
-
-def test_a_subset_of_mapped_images_copies_nothing(tmp_path: Path) -> None:
-    split = Split.of(mapped(tmp_path / "images.npy", 50), np.arange(50) % 2)
-    assert isinstance(split.subset(torch.arange(3)).images, MappedImages)
-
-
+@pytest.mark.spawns
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
-    """410 MB of images with a limit of 16 MiB: the file's pages are let go as they are read.
+    """410 MB of images with a limit of 16 MiB: the file's pages are released as they are read.
 
     A kernel may map 2 MB for a byte, and 4 MB that are taken at once come from up to 64 places: two of them take 256 MB
     at most.
     """
-    mapped(tmp_path / "images.npy", 100_000, side=64)
+    images = np.random.default_rng(0).integers(0, 256, (100_000, 64, 64, 1), np.uint8)
+    np.save(tmp_path / "images.npy", images)
     code = """
 from pathlib import Path
 import numpy as np

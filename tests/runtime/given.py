@@ -3,6 +3,7 @@
 import io
 import os
 import warnings
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,10 @@ import onnx
 from onnx import helper
 from PIL import Image
 
+from export.appearance import pixel_statistics
 from runtime import Classifier, KitError, SkewWarning
+from runtime.artefact import PixelStatistics
+from runtime.image import Pixels
 from runtime.seal import EMPTY_SEAL, seal
 from runtime.skew.first_images import LOOK_AT
 
@@ -70,3 +74,23 @@ def past_first_images(classifier: Classifier) -> Classifier:
             with suppress(KitError):  # as of a graph that fails
                 classifier.classify(GREY)
     return classifier
+
+
+def write_zip(path: Path, entries: dict[str, bytes], **options: Any) -> Path:
+    with zipfile.ZipFile(path, "w", **options) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    return path
+
+
+def described(images: Pixels) -> PixelStatistics:
+    return pixel_statistics(images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2)), images)
+
+
+def tinted(count: int, tint: tuple[int, int, int], seed: int = 0) -> Pixels:
+    """Noise in one colour, a lightness for each image."""
+    rng = np.random.default_rng(seed)
+    lightness = rng.integers(40, 160, (count, 1, 1, 1)) + rng.integers(-30, 30, (count, 12, 10, 1))
+    noise = rng.integers(-25, 25, (count, 12, 10, 3))
+    images: Pixels = np.clip(lightness + np.array(tint) + noise, 0, 255).astype(np.uint8)
+    return images

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ class TorchArtefact:
         extra = {EXTRA_FILE: ""}
         try:
             self._module = load(path, extra)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, BadZipFile) as error:
             reason = one_line(error)[:200]
             raise ExportError(f"{path}: expected a {kind} file, found one that torch refuses ({reason})") from None
         self.metadata = from_text(extra[EXTRA_FILE])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from export.formats import FORMATS
 from tests.interpreter import Kit
 from trainer import Checkpoint, save_checkpoint
 
@@ -88,3 +89,37 @@ def test_no_run(run_kit: Kit) -> None:
     result = run_kit("export")
     assert result.exit_code == 1
     assert result.stderr == "kit: expected a run under runs/, found none: `kit train` makes one, or name a checkpoint\n"
+
+
+def test_the_command_line(run_kit: Kit, checkpoint: Checkpoint) -> None:
+    save_checkpoint(checkpoint, "runs/digits/model.safetensors")
+    formats = [part for name in FORMATS for part in ("--format", name)]
+    result = run_kit("export", *formats, "--verify-on", "digits", "--json")
+    assert result.exit_code == 0
+    reports = json.loads(result.stdout)
+    assert [report["format"] for report in reports] == list(FORMATS)
+    for report in reports:
+        assert Path(report["path"]).name == f"model{FORMATS[report['format']].suffix}"
+        assert report["size"] == Path(report["path"]).stat().st_size
+        assert report["verification"]["images"] == 360
+        assert report["proof"]["certain"] > 0.98
+    lines = run_kit("export", "--verify-on", "digits", "--target-ort", "1.15").stdout.splitlines()
+    assert lines[2].startswith("onnx on 360 images of digits: accuracy 0.9")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--opset", "12"], "kit: expected an opset from 13 to"),
+        (["--target-ort", "new"], "kit: expected a version of onnxruntime"),
+        (["--target-ort", "1.2"], "kit: expected onnxruntime 1.15 or newer, found 1.2"),
+        (["--format", "pt2", "--target-ort", "1.20"], "kit: expected no opset and no onnxruntime version for pt2"),
+        (["--verify-on", "shoes"], "kit: expected one of fashion-mnist,"),
+    ],
+)
+def test_options_that_fit_no_file(run_kit: Kit, checkpoint: Checkpoint, arguments: list[str], message: str) -> None:
+    save_checkpoint(checkpoint, "runs/digits/model.safetensors")
+    result = run_kit("export", *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr
+    assert [path.name for path in Path("runs/digits").iterdir()] == ["model.safetensors"]

@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from sklearn import metrics
 
 import runtime
-from export import ExportError, LabelledImages, export
+from export import LabelledImages, export
 from export.evaluation import figures
 from export.formats import FORMATS
-from export.gate.verification import load_images
+from tests.export.folders import lay_out
 from tests.interpreter import Kit, run_python
-from trainer import Checkpoint, Dataset, FitConfig, fit, load_data
+from trainer import Checkpoint, Dataset, FitConfig, fit
 
 FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
 HOSTILE = "\x1b[31mdark"
@@ -27,15 +26,6 @@ def evaluate(run_kit: Kit, model: Path | str, data: Path | str, *arguments: str)
     result = run_kit("evaluate", "--model", model, "--data", data, "--json", *arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     return json.loads(result.stdout)
-
-
-def lay_out(folder: Path, data: Dataset, labels: tuple[str, ...], each: int) -> Path:
-    """Write so many of each class's training images as a folder of images."""
-    for index, label in enumerate(labels):
-        (folder / label).mkdir(parents=True)
-        for number, image in enumerate(data.train.images[data.train.targets == index][:each].numpy()):
-            Image.fromarray(image.squeeze()).save(folder / label / f"{number}.png")
-    return folder
 
 
 def compare_with_report(found: dict[str, Any], report: dict[str, Any]) -> None:
@@ -65,20 +55,6 @@ def test_a_folder_is_split_as_for_training(run_kit: Kit, digits: Dataset) -> Non
     assert run_kit("export", "runs/pictures").exit_code == 0
     report = json.loads(Path("runs/pictures/report.json").read_text())
     compare_with_report(evaluate(run_kit, "runs/pictures/model.onnx", "pictures"), report)
-
-
-def test_an_export_is_verified_on_the_images_held_out_for_it(run_kit: Kit, digits: Dataset) -> None:
-    lay_out(Path("pictures"), digits, digits.labels, each=30)
-    settings = ("--epochs", "2", "--seed", "5", "--image-size", "12", "--color", "RGB", "--device", "cpu")
-    assert run_kit("train", "--data", "pictures", *settings, "--no-report").exit_code == 0
-    (report,) = json.loads(run_kit("export", "runs/pictures", "--verify-on", "pictures", "--json").stdout)
-    classifier = runtime.load("runs/pictures/model.onnx")
-    accuracies = []
-    for seed in (5, 0):
-        test = load_data("pictures", image_size=12, color="RGB", seed=seed).test
-        predicted = classifier.probabilities(test.images.numpy()).argmax(axis=1)
-        accuracies.append((predicted == test.targets.numpy()).mean())
-    assert report["verification"]["accuracy"] == accuracies[0] != accuracies[1]
 
 
 @pytest.mark.parametrize("name", FOR_ONNXRUNTIME)
@@ -195,13 +171,6 @@ def test_probabilities_of_0_have_a_finite_loss(digits: Dataset) -> None:
     assert (found["accuracy"], found["loss"]) == (0.5, pytest.approx(87.34 / 2, abs=0.01))
 
 
-@pytest.mark.parametrize("settings", [None, [], {}, {"seed": None}, {"seed": "5"}, {"seed": 1.5}, {"seed": -(2**70)}])
-def test_a_provenance_without_a_seed(settings: Any, model: Path, digits: Dataset, tmp_path: Path) -> None:
-    metadata = runtime.load(model).metadata._replace(provenance={"settings": settings})
-    lay_out(tmp_path / "pictures", digits, digits.labels, each=5)
-    assert len(load_images(metadata, str(tmp_path / "pictures"), None).images) == 10
-
-
 @pytest.mark.parametrize(
     ("model_name", "data", "message"),
     [
@@ -233,6 +202,7 @@ def test_what_cannot_be_done(
     assert message in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("missing", ["torch", "sklearn"])
 def test_without_the_extra(missing: str, model: Path) -> None:
     code = "import kit\nkit.main(['evaluate', '--model', sys.argv[1], '--data', 'digits'])"
@@ -246,10 +216,3 @@ def test_without_the_extra(missing: str, model: Path) -> None:
 def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
     result = run_kit("evaluate", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
-
-
-def test_an_error_names_no_labels_that_agree(model: Path) -> None:
-    metadata = runtime.load(model).metadata._replace(labels=tuple("0123456789"[::-1]))
-    assert load_images(metadata, "digits", None).labels == metadata.labels
-    with pytest.raises(ExportError, match=r"it lacks 'a': evaluate"):
-        load_images(metadata._replace(labels=(*metadata.labels, "a")), "digits", None)

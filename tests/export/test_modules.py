@@ -18,6 +18,7 @@ from PIL import Image
 import runtime
 from export import ExportReport, to_onnx
 from export.formats.compatibility import release
+from export.modules import About
 from runtime.session import onnxruntime
 from tests.export.subjects import (
     Subject,
@@ -143,6 +144,7 @@ def test_the_module_stays_as_it_is(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.spawns
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [greyscale, mobilenet], indirect=True)
 def test_the_same_bytes_each_time(
@@ -199,3 +201,10 @@ def test_opset_and_ir_version(
     assert {f"kit.{name}" for name in runtime.artefact.ENTRIES} <= {item.key for item in proto.metadata_props}
     assert runtime.load(path).selftest() <= 1e-5
     assert capfd.readouterr() == ("", "")
+
+
+def test_every_setting_is_read(small: Subject, write: Write, tmp_path: Path) -> None:
+    chosen = {"mean": [0.5], "std": [0.5], "examples": pictures(small.image, 2), "provenance": {}, "tolerance": 1e-4}
+    about = small.about | chosen
+    assert set(about) == set(About.__annotations__)
+    write(small.network, tmp_path / "model", **about)

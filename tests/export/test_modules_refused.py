@@ -1,6 +1,5 @@
 """Modules of torch that cannot be exported, or not as they are: nothing is written."""
 
-import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -224,7 +223,9 @@ def test_an_opset_that_torch_falls_back_from(small: Subject, tmp_path: Path, mon
     assert_stopped(small.network, to_onnx, small.about | {"opset": 20}, tmp_path, ExportError, message)
 
 
-@pytest.mark.parametrize(("said", "name"), [({"means": [0.5]}, "means"), ({"labels": None}, "labels")])
+@pytest.mark.parametrize(
+    ("said", "name"), [({"means": [0.5]}, "means"), ({"labels": None}, "labels"), ({"image": None}, "image")]
+)
 def test_misspelt_and_missing_settings(
     said: dict[str, Any], name: str, small: Subject, write: Write, tmp_path: Path
 ) -> None:
@@ -233,6 +234,7 @@ def test_misspelt_and_missing_settings(
         write(small.network, tmp_path / "model", **about)
 
 
+@pytest.mark.spawns
 def test_a_missing_extra(tmp_path: Path) -> None:
     code = """
 from export import to_onnx
@@ -246,13 +248,3 @@ except ImportError as error:
     result = run_python(code, cwd=tmp_path, without=["onnxscript"], environment={"PYTHONPATH": str(ROOT)})
     message = "exporting a module to ONNX needs onnxscript, which is not installed: pip install 'softmax-kit[train]'"
     assert (result.returncode, result.stdout) == (0, f"{message}\n"), result.stderr
-
-
-def test_what_can_be_said_is_what_is_read() -> None:
-    from export import modules
-
-    read = inspect.signature(modules._subject).parameters
-    assert set(modules.About.__annotations__) == set(read) - {"module"}
-    assert modules.About.__required_keys__ == {
-        name for name, item in read.items() if item.default is item.empty and name != "module"
-    }

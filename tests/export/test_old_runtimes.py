@@ -71,7 +71,7 @@ for path in sys.argv[2:]:
     print(classifier.info()["versions"]["onnxruntime"], classifier.info()["format"])
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.spawns]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ print(json.dumps({"torch": torch.__version__, "answers": answers}))
 """
 
 
+@pytest.mark.spawns
 @pytest.mark.slow
 def test_an_older_torch(exported: dict[str, Path], checkpoint: Checkpoint, tmp_path: Path) -> None:
     if torch.__version__.partition("+")[0] <= OLDER:

@@ -65,6 +65,7 @@ def test_the_reference_evaluator_on_int8(exported: dict[str, Path], images: NDAr
     assert_same(np.asarray(outputs[0]), exported["onnx-int8"], images)
 
 
+@pytest.mark.spawns
 @pytest.mark.slow
 def test_openvino(exported: dict[str, Path], images: NDArray[np.uint8], tmp_path: Path) -> None:
     """180 MB, so in an environment of its own; and without what it depends on, so that it reports to nobody."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.arithmetic.bound import Arithmetic
+from export.arithmetic.bound import Arithmetic, Proof
 
 Reals = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -45,6 +45,11 @@ def as_int8(weights: Reals, bias: Reals) -> Arithmetic:
     scales, levels = quantised(weights)
     exact = scales.astype(np.float64) * (levels.astype(np.float64) - 128)
     return Arithmetic(weights=exact, bias=float32(bias), roundings=INT8_ROUNDINGS)
+
+
+def logit_error_of(proof: Proof) -> float:
+    assert proof.logit_error is not None
+    return proof.logit_error
 
 
 def float32_logits(images: Images, artefact: Arithmetic) -> dict[str, Floats]:

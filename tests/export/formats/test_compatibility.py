@@ -74,6 +74,7 @@ def test_every_release_loads_the_defaults() -> None:
     assert all(OLDEST_OPSET <= OPSET <= row.opset and row.ir >= IR_VERSION for row in RELEASES.values())
 
 
+@pytest.mark.spawns
 def test_the_table_needs_neither_onnx_nor_torch_nor_numpy() -> None:
     absent = ["onnx", "onnxruntime", "torch"]
     result = run_python("import export.formats.compatibility as c\nprint(c.release('1.15').opset)", without=absent)

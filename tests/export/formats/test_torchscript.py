@@ -37,6 +37,7 @@ def test_it_is_frozen(exported: dict[str, Path]) -> None:
     assert list(module.parameters()) == list(module.buffers()) == []
 
 
+@pytest.mark.spawns
 def test_no_warning_reaches_the_user(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "model.safetensors")
     code = "import kit\nkit.main(['export', 'model.safetensors', '--format', 'torchscript'])"
@@ -44,6 +45,7 @@ def test_no_warning_reaches_the_user(checkpoint: Checkpoint, tmp_path: Path) -> 
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.spawns
 def test_without_torch(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "model.safetensors")
     code = "import kit\nkit.main(['export', 'model.safetensors', '--format', 'torchscript'])"

@@ -43,6 +43,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.spawns
 def test_deploy(sample: Path, model: Path) -> None:
     expected = runtime.classify(np.load(sample / "sample.npy"), model=model)
     for name in ("sample.npy", "sample.png"):
@@ -52,12 +53,14 @@ def test_deploy(sample: Path, model: Path) -> None:
         ), result.stderr
 
 
+@pytest.mark.spawns
 def test_deploy_without_torch(sample: Path, model: Path) -> None:
     code = f"import importlib.util\nimportlib.util.find_spec = lambda name: None\n{RUN}"
     result = run_python(code, EXAMPLES / "deploy.py", model, "sample.npy", cwd=sample, without=["torch", "PIL", "onnx"])
     assert result.stdout.endswith("torch is not installed\n"), result.stderr
 
 
+@pytest.mark.spawns
 def test_deploy_with_a_bad_image(sample: Path, model: Path) -> None:
     result = run_example("deploy.py", model, "absent.png", cwd=sample)
     assert (result.returncode, result.stdout) == (1, "")
@@ -134,6 +137,7 @@ def watch_once(folder: Path, model: Path, output: Path) -> subprocess.CompletedP
     return run_example("watch_folder.py", *watch_arguments(folder, model, output), "--once", cwd=output.parent)
 
 
+@pytest.mark.spawns
 def test_watch_folder_answers_each_image_once(images: Path, model: Path, output: Path) -> None:
     late = images / "1-late.png"
     (images / "5.png").rename(images / ".5.png.part")
@@ -153,6 +157,7 @@ def test_watch_folder_answers_each_image_once(images: Path, model: Path, output:
     assert by_name(lines) == [answer(path, model) for path in sorted(images.glob("[!.]*.png"))]
 
 
+@pytest.mark.spawns
 def test_watch_folder_ends_between_two_images(images: Path, model: Path, output: Path) -> None:
     for copy in range(200):
         os.link(images / f"{copy % 6}.png", images / f"copy-{copy:03}.png")
@@ -177,6 +182,7 @@ def test_watch_folder_ends_after_the_image_at_hand(
     assert read_lines(output) == [answer(images / "0.png", model)]
 
 
+@pytest.mark.spawns
 def test_watch_folder_goes_on_after_a_crash(images: Path, model: Path, output: Path) -> None:
     lines = [json.dumps(answer(images / f"{position}.png", model)) for position in range(2)]
     output.write_text(f"{lines[0]}\n{lines[1][:-5]}")
@@ -186,6 +192,7 @@ def test_watch_folder_goes_on_after_a_crash(images: Path, model: Path, output: P
     assert read_lines(output) == [answer(path, model) for path in sorted(images.iterdir())]
 
 
+@pytest.mark.spawns
 def test_watch_folder_runs_without_torch(images: Path, model: Path, output: Path) -> None:
     arguments = [EXAMPLES / "watch_folder.py", *watch_arguments(images, model, output), "--once"]
     result = run_python(RUN, *arguments, without=["torch", "onnx", "click"])
@@ -193,6 +200,7 @@ def test_watch_folder_runs_without_torch(images: Path, model: Path, output: Path
     assert read_lines(output) == [answer(path, model) for path in sorted(images.iterdir())]
 
 
+@pytest.mark.spawns
 def test_watch_folder_leaves_foreign_files_alone(images: Path, model: Path, output: Path) -> None:
     output.write_text("my notes\nof today")
     result = watch_once(images, model, output)
@@ -201,6 +209,7 @@ def test_watch_folder_leaves_foreign_files_alone(images: Path, model: Path, outp
     assert output.read_text() == "my notes\nof today"
 
 
+@pytest.mark.spawns
 def test_watch_folder_names_a_folder_that_is_absent(model: Path, output: Path) -> None:
     result = watch_once(output.parent / "absent", model, output)
     assert (result.returncode, result.stdout) == (1, "")
@@ -247,6 +256,7 @@ def test_arrivals_passes_over_what_is_no_image_file(tmp_path: Path) -> None:
     assert next(looks) == next(looks) == []
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("arguments", [[], ["--threads", "3"], ["--threads", "1"]])
 def test_threads(images: Path, model: Path, arguments: list[str]) -> None:
     (images / "broken.png").unlink()
@@ -258,6 +268,7 @@ def test_threads(images: Path, model: Path, arguments: list[str]) -> None:
     assert re.fullmatch(rf"6 images in [\d.]+ s, [\d,]+ images/s, {threads} threads\n", result.stderr)
 
 
+@pytest.mark.spawns
 def test_threads_without_torch_names_bad_images(images: Path, model: Path) -> None:
     without = ["torch", "onnx", "click"]
     result = run_python(RUN, EXAMPLES / "threads.py", images, "--model", model, "--threads", "2", without=without)
@@ -303,12 +314,14 @@ def test_web_takes_the_body_that_curl_sends(client: FlaskClient, images: Path, m
     assert {"image": "0.png", **response.get_json()} == answer(path, model)
 
 
+@pytest.mark.spawns
 def test_web_starts_as_its_usage_says(model: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", f"web:create_app({str(model)!r})", "routes"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES, timeout=120, check=False)
     assert re.search(r"^classify +POST +/ *$", result.stdout, re.MULTILINE), result.stderr
 
 
+@pytest.mark.spawns
 def test_web_runs_without_torch(images: Path, model: Path) -> None:
     code = (
         "import runpy\n"
@@ -324,6 +337,7 @@ def test_web_is_short() -> None:
     assert len((EXAMPLES / "web.py").read_text().splitlines()) < 30
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("name", ["threads.py", "watch_folder.py"])
 def test_wrong_options_show_the_usage(name: str, tmp_path: Path) -> None:
     result = run_example(name, "images", "--model", "m.onnx", "--output", "o", "--poll", "0", cwd=tmp_path)
@@ -332,6 +346,7 @@ def test_wrong_options_show_the_usage(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("name", ["deploy.py", "digits_folder.py", "sample_image.py"])
 def test_wrong_calls_show_the_usage(name: str, tmp_path: Path) -> None:
     result = run_example(name, cwd=tmp_path)

@@ -29,6 +29,7 @@ def recipe(target: str) -> list[str]:
     return [line.strip().replace("$(VENV)", ".venv") for line in found[1].splitlines()]
 
 
+@pytest.mark.spawns
 def test_help_lists_every_target_with_what_it_is_for() -> None:
     printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     listed = dict(line.split(maxsplit=1) for line in printed.splitlines() if not line.startswith("make["))
@@ -48,6 +49,7 @@ def test_the_hooks_are_what_make_check_runs() -> None:
         assert (hook["language"], hook["pass_filenames"]) == ("system", False)
 
 
+@pytest.mark.spawns
 def test_pre_commit_takes_the_hooks() -> None:
     pytest.importorskip("pre_commit")
     command = [sys.executable, "-m", "pre_commit", "validate-config", str(HOOKS)]

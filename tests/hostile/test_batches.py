@@ -32,6 +32,7 @@ RUNS += [
 ]
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize(("kind", "source", "count"), RUNS)
 def test_hostile_cases(kind: str, source: str, count: int, good: Path, tmp_path: Path) -> None:
     found = survive(kind, good / source, range(count), tmp_path)
@@ -43,6 +44,7 @@ def test_there_are_100_000_cases() -> None:
     assert sum(count for *_, count in BATCHES) >= 100_000
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

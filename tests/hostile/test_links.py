@@ -118,6 +118,7 @@ def test_a_link_where_the_new_file_is_begun(tmp_path: Path) -> None:
         write_atomic(tmp_path / "file", b"other")
 
 
+@pytest.mark.spawns
 def test_no_file_lies_outside_of_the_output_folder(run_kit: Kit, good: Path, tmp_path: Path) -> None:
     """The whole way, beside files that must stay as they are. Random command lines do the same: `test_batches.py`."""
     shutil.copytree(good / "given" / "photos", tmp_path / "data")

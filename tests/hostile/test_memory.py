@@ -93,6 +93,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if "largest" in name else name for name in BOMBS]
 )
@@ -108,6 +109,7 @@ def test_a_picture_that_swells(name: str, model: Path, tmp_path: Path) -> None:
         assert status in (0, 1)
 
 
+@pytest.mark.spawns
 def test_standard_input_without_end(model: Path, tmp_path: Path) -> None:
     code = "sys.stdin = open('/dev/zero')\n"
     result = run_python(code + PEAK, "classify", "-", "--model", str(model), cwd=tmp_path)
@@ -126,6 +128,7 @@ def declared(model: Path, dims: list[int], *, content: bytes) -> bytes:
     return seal(proto.SerializeToString())
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("content", [b"", bytes(2560)], ids=["nothing", "too little"])
 @pytest.mark.parametrize("dims", [[TEN_GB // 40, 10], [64, TEN_GB // 256], [2**62, 10]], ids=str)
 @pytest.mark.parametrize("command", ["inspect", "selftest"])
@@ -148,6 +151,7 @@ def checkpoint_of(path: Path, count: int, *, there: bool) -> None:
             file.truncate(file.tell() + count)
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize(
     ("there", "message"),
     [
@@ -163,6 +167,7 @@ def test_a_checkpoint_that_declares_10_gb(there: bool, message: str, tmp_path: P
     assert peak < 300
 
 
+@pytest.mark.spawns
 def test_a_header_as_long_as_the_address_space(tmp_path: Path) -> None:
     for size in (2**31, 2**63, 2**64 - 1):
         (tmp_path / "c").write_bytes(struct.pack("<Q", size) + b"{}" * 100)

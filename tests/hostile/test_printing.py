@@ -40,6 +40,7 @@ def hostile(checkpoint: Checkpoint, tmp_path: Path) -> Checkpoint:
     return hostile
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("as_json", [False, True])
 def test_labels_of_an_artefact(hostile: Checkpoint, as_json: bool, good: Path) -> None:
     json_option = ["--json"] if as_json else []

@@ -61,6 +61,7 @@ def test_labels_of_every_kind_survive(checkpoint: Checkpoint, tmp_path: Path) ->
     assert load_checkpoint(tmp_path / "c").labels == labels
 
 
+@pytest.mark.spawns
 def test_is_read_without_torch(path: Path) -> None:
     code = "from trainer import load_checkpoint\nprint(load_checkpoint(sys.argv[1]).labels)"
     result = run_python(code, path, without=["torch"])

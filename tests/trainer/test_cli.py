@@ -134,6 +134,7 @@ def test_a_folder_of_images(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> No
     assert json.loads(answers.stdout)[0]["label"] == "day"
 
 
+@pytest.mark.spawns
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     """The bar is seen on a terminal, and wiped when it is done."""
     leader, follower = pty.openpty()
@@ -175,6 +176,7 @@ def test_what_cannot_be_done(run_kit: Kit, arguments: list[str], status: int, me
     assert not Path("runs").exists()
 
 
+@pytest.mark.spawns
 def test_without_torch(tmp_path: Path) -> None:
     code = "import kit\nkit.main(['train', '--data', 'digits'])"
     result = run_python(code, cwd=tmp_path, without=["torch", "torchvision", "sklearn"])
@@ -206,6 +208,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "runs/digits/model.safetensors").read_bytes()
 
 
+@pytest.mark.spawns
 def test_ctrl_c_saves_and_resume_goes_on(tmp_path: Path, undisturbed: bytes) -> None:
     process = start(tmp_path, *LONG)
     checkpoint = tmp_path / "runs/digits/model.safetensors"
@@ -278,6 +281,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run([shutil.which("umount") or "umount", str(folder)], check=True)
 
 
+@pytest.mark.spawns
 def test_a_full_disk(run_kit: Kit, small_disk: Path) -> None:
     result = run_kit("train", "--data", "digits", "--epochs", "2", "--out", small_disk / "run")
     assert result.exit_code == 1

@@ -85,6 +85,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
     return {path.stem: load_checkpoint(path) for path in folder.glob("*.safetensors")}
 
 
+@pytest.mark.spawns
 @pytest.mark.parametrize("name", CONFIGS)
 def test_two_processes_give_the_weights_of_one(name: str, together: dict[str, Checkpoint], digits: Dataset) -> None:
     alone = fit(digits, CONFIGS[name])
@@ -102,6 +103,7 @@ def test_all_stop_at_the_same_minibatch_and_go_on_as_if_undisturbed(together: di
     assert together["resumed"].provenance["figures"] == pytest.approx(together["sgd"].provenance["figures"], rel=1e-9)
 
 
+@pytest.mark.spawns
 def test_kit_train_under_torchrun(tmp_path: Path) -> None:
     """Rank 0 alone prints and writes; the bad folder's one line is not said twice."""
     command = torchrun(*kit(tmp_path / "run", "--epochs", "2", "--json"))
@@ -118,6 +120,7 @@ def test_kit_train_under_torchrun(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.spawns
 def test_what_goes_wrong_is_said_once(tmp_path: Path) -> None:
     command = torchrun("-m", "kit", "train", "--data", tmp_path)
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, cwd=tmp_path)

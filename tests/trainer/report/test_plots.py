@@ -101,6 +101,7 @@ def test_equal_runs_give_equal_bytes_whatever_the_user_has_set(tmp_path: Path) -
     assert first == second
 
 
+@pytest.mark.spawns
 def test_neither_pyplot_nor_the_backend_is_touched(tmp_path: Path) -> None:
     code = (
         "import matplotlib, numpy as np\n"

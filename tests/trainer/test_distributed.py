@@ -98,6 +98,7 @@ def test_two_processes_give_the_weights_of_one(name: str, together: dict[str, Ch
     assert found.provenance["figures"] == pytest.approx(alone.checkpoint.provenance["figures"], abs=1e-5)
 
 
+@pytest.mark.spawns
 def test_all_stop_at_the_same_minibatch_and_go_on_as_if_undisturbed(together: dict[str, Checkpoint]) -> None:
     np.testing.assert_array_equal(together["resumed"].weights, together["sgd"].weights)
     assert together["resumed"].provenance["figures"] == pytest.approx(together["sgd"].provenance["figures"], rel=1e-9)

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.interpreter import Kit, run_python
-from trainer import load_checkpoint
+from trainer import Dataset, FitConfig, fit, load_checkpoint
 
 RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "report.json"}
 PICTURES = {"confusion.png", "curves.png", "mistakes.png", "weights.png"}
@@ -201,11 +201,8 @@ LONG = ["--epochs", "60", "--batch-size", "16"]
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    out, error = start(folder, *LONG).communicate(timeout=300)
-    assert out.startswith("test accuracy"), error
-    return (folder / "runs/digits/model.safetensors").read_bytes()
+def undisturbed(digits: Dataset) -> bytes:
+    return fit(digits, FitConfig(epochs=60, batch_size=16, device="cpu")).checkpoint.to_bytes()
 
 
 @pytest.mark.spawns

@@ -81,7 +81,7 @@ print(before > 2**28, 2**27 < available() <= 2**28)
     assert run_python(code).stdout == "True True\n"
 
 
-@pytest.mark.spawns
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     """410 MB of images with a limit of 16 MiB: the file's pages are released as they are read.

@@ -18,11 +18,11 @@ Updater: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """Softmax regression on raw images.
+    """Softmax regression on raw images. All float32.
 
-    weights: float32 [K, D].
-    bias: float32 [K].
-    mean, std: float32 [C], mean and standard deviation of the training pixels, in units of 0-255.
+    weights: [K, D].
+    bias: [K].
+    mean, std: [C], mean and standard deviation of the training pixels, in units of 0-255.
     """
 
     weights: Tensor
@@ -57,18 +57,13 @@ def initialise(features: int, classes: int, generator: torch.Generator, std: flo
 
 
 def softmax(logits: Tensor) -> Tensor:
-    """exp(z) / Σ exp(z) over the classes: [K, N] → [K, N], columns sum to 1.
-
-    Subtracting the largest logit changes nothing but keeps exp finite.
-    """
-    exponentials = (logits - logits.amax(0)).exp_()  # [K, N], the largest of each column is 1
+    """exp(z) / Σ exp(z) over the classes: [K, N] → [K, N], columns sum to 1."""
+    exponentials = (logits - logits.amax(0)).exp_()  # [K, N], at most 1: the shift cancels and keeps exp finite
     return exponentials.div_(exponentials.sum(0))
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Mean of −log softmax(logits) at the targets, in nats: a scalar.
-
-    Computed from the logits: a probability too small for float32 still has a finite logarithm.
+    """Mean of −log softmax(logits) at the targets, in nats; finite even where float32 rounds a probability to 0.
 
     logits: [K, N].
     targets: int64 [N], in 0..K-1.
@@ -87,9 +82,8 @@ def one_hot(targets: Tensor, classes: int) -> Tensor:
 def cross_entropy_gradient(probabilities: Tensor, onehot: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Gradient of the mean cross-entropy with respect to the logits: (Ŷ − Y) / N, [K, N].
 
-    probabilities: Ŷ [K, N].
-    onehot: Y [K, N].
-    class_weights: [K], the weight of each class's images; None for 1.
+    probabilities, onehot: Ŷ and Y, [K, N].
+    class_weights: as for `cross_entropy`.
     """
     error = (probabilities - onehot).div_(onehot.shape[1])
     return error if class_weights is None else error * (class_weights @ onehot)
@@ -100,8 +94,7 @@ def sgd(
 ) -> None:
     """Take one step of stochastic gradient descent with momentum, in place, as torch.optim.SGD does.
 
-    v ← momentum · v + gradient + λ · parameter;  parameter ← parameter − lr · v (Sutskever et al. 2013), with λ, the
-    weight decay, of the penalty λ/2 · ‖parameter‖².
+    v ← momentum · v + gradient + weight_decay · parameter;  parameter ← parameter − lr · v (Sutskever et al. 2013).
     """
     torch.add(gradient, velocity, alpha=momentum, out=velocity)
     if weight_decay:
@@ -136,13 +129,11 @@ class Accumulator:
 def train_epoch(
     model: Model, batches: Batches, updater: Updater, *, class_weights: Tensor | None = None
 ) -> tuple[float, float]:
-    """Update the model in place after each minibatch; return the epoch's mean loss in nats and its accuracy.
-
-    A minibatch counts as it was before its update.
+    """Update the model in place after each minibatch; return mean loss in nats and accuracy, each before its update.
 
     batches: features [B, D] and int64 targets [B].
-    updater: called with [W, b] and their gradients.
-    class_weights: [K], the weight of each class's images; None for 1.
+    updater: called with (W, b) and their gradients.
+    class_weights: as for `cross_entropy`.
     """
     sums = Accumulator(class_weights)
     for features, targets in batches:

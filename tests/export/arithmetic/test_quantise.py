@@ -1,46 +1,15 @@
 """Weights in 8 bits: what the rounding promises, on a model of scikit-learn's and on awkward cases."""
 
 import tracemalloc
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
 
 from export.arithmetic import quantise as module
 from export.arithmetic.quantise import Quantised, quantise
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Digits:
-    """scikit-learn's logistic regression on its digits. logits: its own, of the held-out images [597, 10]."""
-
-    weights: Floats
-    bias: Floats
-    train: NDArray[np.uint8]
-    held_out: NDArray[np.uint8]
-    logits: Floats
-
-
-@pytest.fixture(scope="module")
-def trained() -> Digits:
-    images, targets = load_digits(return_X_y=True)
-    images = np.rint(images / 16 * 255).astype(np.uint8)
-    order = np.random.default_rng(0).permutation(len(images))
-    train, held_out = images[order[:1200]], images[order[1200:]]
-    model = LogisticRegression(max_iter=3000).fit(train / 255, targets[order[:1200]])
-    return Digits(
-        weights=model.coef_.T / 255,
-        bias=model.intercept_,
-        train=train,
-        held_out=held_out,
-        logits=model.decision_function(held_out / 255),
-    )
+from tests.export.arithmetic.regression import Digits, Floats
 
 
 def integers(quantised: Quantised) -> NDArray[np.int64]:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.artefact import Appearance, PixelStatistics
 from runtime.image import Pixels
+from runtime.pixel_statistics import Appearance, PixelStatistics
 from runtime.skew.measures import measures, ranges_and_peaks, sampled, shares
 
 FEWEST = 32  # training images; with fewer there are no limits

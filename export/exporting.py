@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from runtime.artefact import Golden, Metadata
+from runtime.artefact import PLAIN_VERSION, Metadata
 from runtime.digest import digest
 from runtime.files import replacing
+from runtime.golden import PNG_ROWS, Golden
 from trainer.checkpoint import Checkpoint
 
 from .appearance import pixel_statistics
@@ -23,6 +24,8 @@ from .formats import FORMATS
 from .formats.target import target_for
 from .gate.parity import Artefact, Gate, Parity, arithmetic_probabilities, check_parity, probes, reference_probabilities
 from .gate.verification import LabelledImages, Verification, verify
+
+LARGE = 64 * 2**10  # bytes of golden images that are worth compressing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +126,17 @@ def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof) -> Metadata
         "checkpoint": checkpoint.digest(),
         "proof": asdict(proof),
     }
-    return Metadata(
+    images, probabilities = checkpoint.golden_images, checkpoint.golden_probabilities
+    if checkpoint.decision:  # it changes the probabilities, and came after them
+        probabilities = reference_probabilities(checkpoint, images).astype(np.float32)
+    metadata = Metadata(
         labels=checkpoint.labels,
         image=checkpoint.image,
         pixel_statistics=pixel_statistics(checkpoint.mean, checkpoint.std, checkpoint.sample_images),
-        golden=Golden(
-            images=checkpoint.golden_images, probabilities=checkpoint.golden_probabilities, tolerance=tolerance
-        ),
+        golden=Golden(images=images, probabilities=probabilities, tolerance=tolerance),
         provenance=provenance,
+        decision=checkpoint.decision,
     )
+    if metadata.version == PLAIN_VERSION or images.nbytes <= LARGE:
+        return metadata
+    return metadata._replace(golden=metadata.golden._replace(encoding=PNG_ROWS))

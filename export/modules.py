@@ -24,9 +24,11 @@ from typing import Any, Required, TypedDict, Unpack
 import numpy as np
 import torch
 
-from runtime.artefact import INPUT, OUTPUT, Golden, Metadata, PixelStatistics, dumps, from_json
+from runtime.artefact import INPUT, OUTPUT, Metadata, dumps, from_json
 from runtime.errors import KitError, needs_extra
+from runtime.golden import Golden
 from runtime.image import ImageContract, Pixels
+from runtime.pixel_statistics import PixelStatistics
 from runtime.seal import seal
 from runtime.text import one_line
 

@@ -8,10 +8,11 @@ prediction.label, prediction.probability, prediction.index
 ```
 """
 
-from .classifier import Classifier, Prediction
+from .classifier import Classifier
 from .errors import ArtefactError, InputError, KitError, MissingExtraError, SelfTestError
 from .image import ImageContract
 from .loading import classify, load
+from .prediction import Prediction
 from .skew.first_images import SkewWarning
 
 __all__ = [

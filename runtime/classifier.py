@@ -1,4 +1,4 @@
-"""From an image to a label: `Classifier` runs an artefact and answers with a `Prediction`."""
+"""From an image to a prediction: `Classifier` runs an artefact."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .artefact import INPUT, Metadata, from_props
+from .artefact import FAMILIARITY, INPUT, OUTPUT, Metadata, from_props
 from .errors import ArtefactError, InputError, SelfTestError
 from .image import ImageLike, Pixels
+from .prediction import Prediction, Predictor, check_top_k
 from .seal import check_seal, format_of
 from .session import Settings, bind, check_signature, onnxruntime, open_session
 from .skew.first_images import FirstImages
@@ -27,22 +28,6 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 8 * 2**20
 BLOCK_IMAGES = 256
 DECODERS = 8
-
-
-@dataclass(slots=True)
-class Prediction:
-    """The answer for one image.
-
-    label: the name of the most probable class.
-    probability: its probability, 0-1.
-    index: its place in `Classifier.labels`.
-    top: (label, probability) pairs of the `top_k` most probable classes, best first.
-    """
-
-    label: str
-    probability: float
-    index: int
-    top: list[tuple[str, float]]
 
 
 class _Buffers(threading.local):
@@ -62,6 +47,8 @@ class Classifier:
         check_signature(self._session, self._metadata)
         self._labels = self._metadata.labels
         self._shape = self._metadata.image.shape
+        self._predict = Predictor(self._labels, self._metadata.decision)
+        self._outputs = [OUTPUT, FAMILIARITY] if self._metadata.has_familiarity else [OUTPUT]
         self._first_images = FirstImages(self._metadata.pixel_statistics)
         self._buffers = _Buffers()
         self._opening = threading.Lock()
@@ -90,7 +77,7 @@ class Classifier:
             )
         if not len(pixels):  # not every graph takes an empty batch
             return np.empty((0, len(self._labels)), np.float32)
-        return self._run(pixels)
+        return self._run(pixels)[0]
 
     def classify(self, image: ImageLike, *, top_k: int = 1) -> Prediction:
         """Classify one image.
@@ -102,7 +89,7 @@ class Classifier:
         bound = self._buffers.bound
         if bound is None:
             return self._classify_first(image, top_k)
-        run, binding, inputs, row = bound
+        run, binding, inputs, row, familiarity = bound
         if image.__class__ is np.ndarray and image.dtype == np.uint8 and image.shape in inputs:
             inputs[image.shape][...] = image
         else:
@@ -111,8 +98,8 @@ class Classifier:
             run(binding)
         except Exception as error:  # onnxruntime's own errors share no base class
             raise _cannot_run(error) from None
-        if top_k != 1:
-            return self._prediction(row, top_k)
+        if top_k != 1 or self._predict.decides:
+            return self._predict(row, top_k, familiarity)
         index = int(row.argmax())
         label, probability = self._labels[index], row.item(index)
         return Prediction(label, probability, index, [(label, probability)])
@@ -124,11 +111,11 @@ class Classifier:
         top_k: as in `classify`.
         Raises InputError with the position of the image that cannot be read.
         """
-        _check_top_k(top_k)
+        check_top_k(top_k)
         predictions = []
         for block in self._blocks(images):
             self._first_images.see(block)
-            predictions += [self._prediction(row, top_k) for row in self.probabilities(block)]
+            predictions += self._predictions(block, top_k)
         return predictions
 
     def info(self) -> dict[str, Any]:
@@ -145,6 +132,8 @@ class Classifier:
             "size": len(self._model),
             "labels": list(self._labels),
             "image": asdict(self._metadata.image),
+            "optional_outputs": list(self._metadata.outputs),
+            "decision": self._metadata.decision and self._metadata.decision.to_json(),
             "provenance": dict(self._metadata.provenance),
             "providers": session.get_providers(),
             "threads": self._settings.threads,
@@ -162,7 +151,8 @@ class Classifier:
         Returns the largest difference in probability. Raises SelfTestError where it exceeds the artefact's tolerance.
         """
         golden = self._metadata.golden
-        found = [self._run(golden.images), np.concatenate([self._run(image[None]) for image in golden.images])]
+        singles = np.concatenate([self._run(image[None])[0] for image in golden.images])
+        found = [self._run(golden.images)[0], singles]
         difference = np.abs(np.stack(found) - golden.probabilities).max(axis=(0, 2))  # [G]
         worst = int(difference.argmax())
         if not difference[worst] <= golden.tolerance:
@@ -176,24 +166,28 @@ class Classifier:
         """Pickle the file's bytes; unpickling opens a new session."""
         return Classifier, (self._model, self._settings)
 
-    def _run(self, pixels: Pixels) -> NDArray[np.float32]:
-        """uint8 [N, H, W, C], N ≥ 1 → float32 [N, K]. Raises ArtefactError where the graph turns out not to run."""
+    def _run(self, pixels: Pixels) -> list[NDArray[np.float32]]:
+        """Run the graph: uint8 [N, H, W, C], N ≥ 1 → probabilities [N, K] and, where it is needed, familiarity [N].
+
+        Raises ArtefactError where the graph turns out not to run.
+        """
         session = self._session or self._open()
         try:
-            result: NDArray[np.float32] = session.run(None, {INPUT: pixels})[0]
+            results: list[NDArray[np.float32]] = session.run(self._outputs, {INPUT: pixels})
         except Exception as error:  # as above
             raise _cannot_run(error) from None
-        if result.shape != (len(pixels), len(self._labels)):
-            raise _cannot_run(f"probabilities of shape {list(result.shape)}")
-        return result
+        for name, result, shape in zip(self._outputs, results, ((len(self._labels),), ()), strict=False):
+            if result.shape != (len(pixels), *shape):
+                raise _cannot_run(f"{name} of shape {list(result.shape)}")
+        return results
 
     def _classify_first(self, image: ImageLike, top_k: int) -> Prediction:
         """Classify one of the first images, or the first one of a thread, and bind the thread's buffers."""
-        _check_top_k(top_k)
+        check_top_k(top_k)
         if not self._first_images.over:
             pixels = self._metadata.image.pixels(image)[None]
             self._first_images.see(pixels)
-            return self._prediction(self.probabilities(pixels)[0], top_k)
+            return self._predictions(pixels, top_k)[0]
         self._buffers.bound = bind(self._session or self._open(), self._metadata, self._settings)
         return self.classify(image, top_k=top_k)
 
@@ -223,11 +217,11 @@ class Classifier:
         except InputError as error:
             raise InputError(f"image {position}: {error}") from None
 
-    def _prediction(self, probabilities: NDArray[np.float32], top_k: int) -> Prediction:
-        _check_top_k(top_k)
-        order = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
-        top = [(self._labels[index], float(probabilities[index])) for index in order]
-        return Prediction(label=top[0][0], probability=top[0][1], index=order[0], top=top)
+    def _predictions(self, pixels: Pixels, top_k: int) -> list[Prediction]:
+        """uint8 [N, H, W, C], N ≥ 1 → N predictions."""
+        probabilities, *others = self._run(pixels)
+        familiarity = others[0][:, None] if others else [None] * len(pixels)
+        return [self._predict(row, top_k, found) for row, found in zip(probabilities, familiarity, strict=True)]
 
     def _open(self) -> InferenceSession:
         """Open this process's session, after a fork."""
@@ -261,11 +255,6 @@ def _cannot_run(reason: object) -> ArtefactError:
         f"expected a graph that gives [N, K] probabilities, found one that does not ({one_line(reason)}): "
         "export it again"
     )
-
-
-def _check_top_k(top_k: int) -> None:
-    if not isinstance(top_k, int) or top_k < 1:
-        raise InputError(f"expected top_k of at least 1, got {top_k!r}")
 
 
 def _describe(value: object) -> str:

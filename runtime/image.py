@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import InputError, needs_extra
 from .files import check_regular, read_at_most, reason
+from .geometry import crop_box, size_inside
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ Encoded: TypeAlias = "os.PathLike[str] | bytes | None"
 
 BYTES = "these bytes"  # in place of a file's name
 CHANNELS = {"L": 1, "RGB": 3}
-FITS = ("stretch",)
+FITS = ("stretch", "crop", "pad")
+SHIFTS = (8, 0)
 FILTERS = ("bilinear",)
 MAX_SIDE = 16384
 MAX_FILE_BYTES = 64 * 2**20
@@ -46,9 +48,12 @@ class ImageContract:
 
     height, width: pixels, 1 to 16,384.
     color: "L" (greyscale, one channel) or "RGB".
-    fit: "stretch" resizes to height × width without keeping the aspect ratio.
+    fit: "stretch" resizes to height × width without keeping the aspect ratio; "crop" first cuts off what is outside the
+        largest centred part of the model's aspect ratio; "pad" resizes the image to fit inside, centred on `fill`.
     filter: "bilinear", Pillow's, which averages over the area when it shrinks.
-    Transparent pixels become white; 16-bit images keep their upper 8 bits. Raises InputError.
+    shift: 16-bit pixels become `value >> shift`: 8 keeps their upper 8 bits, 0 is for values of 0-255.
+    fill: for "pad", one integer of 0-255 a channel; None for black.
+    Transparent pixels become white. Raises InputError.
     """
 
     height: int
@@ -56,6 +61,8 @@ class ImageContract:
     color: str = "L"
     fit: str = "stretch"
     filter: str = "bilinear"
+    shift: int = 8
+    fill: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
@@ -64,6 +71,21 @@ class ImageContract:
         for value, known in ((self.color, CHANNELS), (self.fit, FITS), (self.filter, FILTERS)):
             if value not in known:
                 raise InputError(f"expected one of {', '.join(known)} in the image contract, found {value!r}")
+        if type(self.shift) is not int or self.shift not in SHIFTS:
+            raise InputError(f"expected a shift of 16-bit pixels of 8 or 0, found {self.shift!r}")
+        if self.fit == "pad" and self.fill is None:
+            object.__setattr__(self, "fill", (0,) * self.channels)
+        self._check_fill()
+
+    def _check_fill(self) -> None:
+        if self.fit != "pad":
+            if self.fill is not None:
+                raise InputError(f"expected a fill only where fit is 'pad', found {self.fill!r} for {self.fit!r}")
+            return
+        fill = self.fill
+        valid = isinstance(fill, tuple) and all(type(value) is int and 0 <= value <= 255 for value in fill)
+        if not valid or len(fill or ()) != self.channels:
+            raise InputError(f"expected a fill of {self.channels} integers of 0-255, one a channel, found {fill!r}")
 
     @property
     def channels(self) -> int:
@@ -71,9 +93,41 @@ class ImageContract:
         return CHANNELS[self.color]
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), as Pillow has it."""
+        return self.width, self.height
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return self.height, self.width, self.channels
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether format 1 of the artefact has all of it: stretched, 16-bit pixels shifted by 8."""
+        return self.fit == "stretch" and self.shift == 8
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the contract as JSON values; `shift` and `fill` only where they are not the default."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in ("height", "width", "color", "fit", "filter")}
+        if self.shift != 8:
+            found["shift"] = self.shift
+        return found if self.fill is None else found | {"fill": list(self.fill)}
+
+    @classmethod
+    def from_json(cls, value: Any, *, plain: bool) -> ImageContract:
+        """Read what `to_json` returned.
+
+        plain: whether the file is of a version that has no `shift`, no `fill` and one `fit`.
+        Raises InputError, and KeyError, TypeError or ValueError for what is no contract.
+        """
+        found = {name: value[name] for name in ("height", "width", "color", "fit", "filter")}
+        if not plain:
+            found |= {name: value[name] for name in ("shift", "fill") if name in value}
+        image = cls(**found | ({"fill": tuple(found["fill"])} if "fill" in found else {}))
+        if (plain and not image.is_plain) or ("fill" in found) != (image.fit == "pad"):
+            raise InputError(f"expected fit, shift and fill of one version, found {found}")
+        return image
 
     def pixels(self, image: ImageLike) -> Pixels:
         """Convert an image to the model's size and colour.
@@ -97,12 +151,10 @@ class ImageContract:
         return self._conform(image)
 
     def _conform(self, image: Image.Image) -> Pixels:
-        from PIL import Image as pillow
-
         if 0 in image.size:
             raise InputError(f"expected an image of at least 1 × 1 pixels, got {image.width} × {image.height}")
         try:
-            converted = _flatten(image)
+            converted = _flatten(image, self.shift)
             converted.load()
             if converted.mode != self.color:
                 converted = converted.convert(self.color)
@@ -111,12 +163,34 @@ class ImageContract:
         except Exception as error:  # an image that Pillow has opened but not loaded may be damaged
             message = f"expected an image that converts to {self.color}, got mode {image.mode} ({error})"
             raise InputError(message) from None
-        if converted.size != (self.width, self.height):
-            resampling = pillow.Resampling[self.filter.upper()]
-            # One side at a time: Pillow 13 resizes the sides in another order than before, which rounds differently.
-            converted = converted.resize((self.width, converted.height), resampling)
-            converted = converted.resize((self.width, self.height), resampling)
+        converted = self._fitted(converted)
         return np.asarray(converted, dtype=np.uint8).reshape(self.shape)
+
+    def _fitted(self, image: Image.Image) -> Image.Image:
+        """Bring an image of the contract's colour to its size."""
+        if self.fit == "crop":
+            image = image.crop(crop_box(image.size, self.size))
+        if self.fit != "pad":
+            return self._resized(image, self.size)
+        inside = size_inside(image.size, self.size)
+        resized = self._resized(image, inside)
+        if inside == self.size:
+            return resized
+        from PIL import Image as pillow
+
+        fill = self.fill or ()
+        canvas = pillow.new(self.color, self.size, fill[0] if len(fill) == 1 else fill)
+        canvas.paste(resized, ((self.width - inside[0]) // 2, (self.height - inside[1]) // 2))
+        return canvas
+
+    def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        from PIL import Image as pillow
+
+        if image.size == size:
+            return image
+        resampling = pillow.Resampling[self.filter.upper()]
+        # One side at a time: Pillow 13 resizes the sides in another order than before, which rounds differently.
+        return image.resize((size[0], image.height), resampling).resize(size, resampling)
 
 
 def is_image(name: str) -> bool:
@@ -206,12 +280,12 @@ def _glimpse(data: bytes) -> str:
     return f"{len(data)} bytes that begin {data[:8]!r}" if data else "nothing (0 bytes)"
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """Convert Pillow's other modes to 8 bits without alpha."""
+def _flatten(image: Image.Image, shift: int) -> Image.Image:
+    """Convert Pillow's other modes to 8 bits without alpha; 16-bit pixels are shifted, and clipped to what remains."""
     from PIL import Image as pillow
 
     if image.mode.startswith("I"):
-        return pillow.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+        return pillow.fromarray((np.asarray(image).clip(0, (256 << shift) - 1) >> shift).astype(np.uint8))
     if image.mode == "F":
         raise InputError("expected 8-bit or 16-bit pixels, got a floating-point image: save it as 8-bit first")
     if not image.has_transparency_data:

@@ -6,10 +6,11 @@ import os
 import threading
 from collections.abc import Iterable
 
-from .classifier import Classifier, Prediction
+from .classifier import Classifier
 from .errors import ArtefactError, naming
 from .files import FilePath, check_regular, read_at_most, reason
 from .image import BYTES, ImageLike
+from .prediction import Prediction
 from .session import CPU, Settings
 
 ZIP_START = b"PK\x03\x04"

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .artefact import INPUT, OUTPUT, Metadata
+from .artefact import FAMILIARITY, FEATURES, INPUT, OUTPUT, Metadata
 from .errors import ArtefactError
 from .text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from onnxruntime import InferenceSession
 
 FATAL_ONLY = 4
 CPU = "CPUExecutionProvider"
 MAX_THREADS = 1024
 TYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+OPTIONAL_OUTPUTS = {FEATURES: "float32 [N, D]", FAMILIARITY: "float32 [N]"}
 
 
 class Settings(NamedTuple):
@@ -81,12 +85,21 @@ def open_session(model: bytes, settings: Settings | None = None) -> InferenceSes
 
 
 def check_signature(session: InferenceSession, metadata: Metadata) -> None:
-    """Compare the graph's input and output with the artefact's. Raises ArtefactError where they differ."""
-    image, classes = ", ".join(map(str, metadata.image.shape)), len(metadata.labels)
-    expected = f"{INPUT}: uint8 [N, {image}] → {OUTPUT}: float32 [N, {classes}]"
-    found = " → ".join(", ".join(map(_signature, nodes)) for nodes in (session.get_inputs(), session.get_outputs()))
-    if found != expected:
+    """Compare the graph's input and outputs with the artefact's. Raises ArtefactError where they differ."""
+    image, outputs = ", ".join(map(str, metadata.image.shape)), [_signature(node) for node in session.get_outputs()]
+    types = OPTIONAL_OUTPUTS | {OUTPUT: f"float32 [N, {len(metadata.labels)}]"}
+    due = [_due(name, types, outputs) for name in (OUTPUT, *metadata.outputs)]
+    expected = f"{INPUT}: uint8 [N, {image}] → {', '.join(due)}"
+    found = f"{', '.join(map(_signature, session.get_inputs()))} → {', '.join(outputs)}"
+    if re.sub(rf"({FEATURES}: float32 \[N), [1-9][0-9]*\]", r"\1, D]", found) != expected:
         raise ArtefactError(f"expected {expected}, found {found}: export it again")
+
+
+def _due(name: str, types: Mapping[str, str], found: Sequence[str]) -> str:
+    """Write an output's name, type and shape as due; one of a later version may have any."""
+    if name in types:
+        return f"{name}: {types[name]}"
+    return next((output for output in found if output.startswith(f"{name}: ")), name)
 
 
 def _signature(node: Any) -> str:
@@ -103,7 +116,8 @@ def type_of(node: Any) -> str:
 def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> tuple[Any, ...]:
     """Bind one thread's buffers to the session.
 
-    Returns the function that runs the graph, its argument, the input buffers by the image's shape, and the output [K].
+    Returns the function that runs the graph, its argument, the input buffers by the image's shape, the probabilities
+    [K], and the familiarity [1], or None where no decision needs it.
     """
     height, width, channels = metadata.image.shape
     pixels = np.zeros((1, height, width, channels), np.uint8)
@@ -111,6 +125,9 @@ def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> t
     binding = session.io_binding()
     binding.bind_cpu_input(INPUT, pixels)
     binding.bind_output(OUTPUT, "cpu", 0, np.float32, row.shape, row.ctypes.data)
+    familiarity = np.zeros(1, np.float32) if metadata.has_familiarity else None
+    if familiarity is not None:
+        binding.bind_output(FAMILIARITY, "cpu", 0, np.float32, familiarity.shape, familiarity.ctypes.data)
     inputs = {pixels.shape[1:]: pixels[0]} | ({(height, width): pixels[0, :, :, 0]} if channels == 1 else {})
 
     def run_and_wait(binding: Any) -> None:
@@ -118,7 +135,7 @@ def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> t
         binding.synchronize_outputs()
 
     run = session.run_with_iobinding if settings.providers == (CPU,) else run_and_wait
-    return run, binding, inputs, row[0]
+    return run, binding, inputs, row[0], familiarity
 
 
 def _check(settings: Settings, available: list[str]) -> None:

@@ -18,7 +18,10 @@ MAY_IMPORT = {
     "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256"} | OPTIONAL,
     "trainer": {
         *("trainer", "torch", "numpy", "safetensors", "psutil", "tqdm", *HEAVY),
-        *(f"runtime.{name}" for name in ("data", "digest", "errors", "files", "image", "processes", "text")),
+        *(
+            f"runtime.{name}"
+            for name in ("data", "decision", "digest", "errors", "files", "image", "processes", "text")
+        ),
     },
     "export": {"export", "runtime", "trainer", "onnx", "torch", "numpy", "flatbuffers"},
     "kit": {"runtime.errors", "runtime.text", "click"},

@@ -3,13 +3,15 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.decision import Decision, read_decision
 from runtime.digest import digest
 from runtime.errors import InputError, needs_extra
 from runtime.files import check_regular, write_atomic
@@ -22,23 +24,46 @@ RUNS = Path("runs")
 FILE_NAME = "model.safetensors"
 ENTRY = "kit"
 STATE = "state."
-VERSION = 2
+SCALING, GRAPH = ("centre", "scale"), "features_graph"
+VERSION, PLAIN_VERSION = 3, 2
 MAX_BYTES = 8 * 2**30
+OPTIONAL_OUTPUTS = ("familiarity",)
+
+Shape: TypeAlias = tuple[int | None, ...]
+
+
+class Features(NamedTuple):
+    """A frozen graph, of whose output the regression is.
+
+    name: of the graph.
+    size: numbers that it makes of an image, D.
+    graph: uint8 [B], the bytes of its ONNX file: uint8 images [N, H, W, C] → float32 [N, D].
+    about: more about it, JSON: the licence of its weights.
+    """
+
+    name: str
+    size: int
+    graph: NDArray[np.uint8]
+    about: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A trained model with all that an exporter needs.
 
-    weights: float32 [D, K].
+    weights: float32 [D, K], for features that are centred and scaled.
     bias: float32 [K].
     mean, std: float32 [C], mean and standard deviation of the training pixels, in units of 0-255.
+    centre, scale: float32 [D], what is subtracted from each feature, and what it is divided by then; None for the mean
+        and std of its channel.
+    features: the graph whose output the features are; None where they are the pixels.
     golden_images: uint8 [G, H, W, C], held-out images.
     golden_probabilities: float32 [G, K], the trained model's.
     sample_images: uint8 [S, H, W, C], some training images, for calibration and comparison at export.
     labels: K class names, in output order.
     provenance: where the model comes from, JSON.
     progress, state: JSON and tensors from which an unfinished fit resumes; None and empty once it is finished.
+    decision: temperature, bias and thresholds that were found after the fit, which does not see them; None for none.
     """
 
     weights: NDArray[np.float32]
@@ -53,19 +78,48 @@ class Checkpoint:
     provenance: Mapping[str, Any]
     progress: Mapping[str, Any] | None = None
     state: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    centre: NDArray[np.float32] | None = None
+    scale: NDArray[np.float32] | None = None
+    features: Features | None = None
+    decision: Decision | None = None
+
+    @property
+    def version(self) -> int:
+        """The oldest version of the file that has all of it."""
+        later = self.centre is not None or self.features or self.decision or not self.image.is_plain
+        return VERSION if later else PLAIN_VERSION
+
+    def scaling(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return centre and scale, float64 [D] each, laid out feature by feature."""
+        if self.centre is not None and self.scale is not None:
+            return self.centre.astype(np.float64), self.scale.astype(np.float64)
+        pixels = self.image.height * self.image.width
+        return np.tile(self.mean.astype(np.float64), pixels), np.tile(self.std.astype(np.float64), pixels)
+
+    def calibration(self) -> tuple[float, NDArray[np.float64]]:
+        """Return the temperature that logits are divided by, and the bias, float64 [K], that is added to them then."""
+        found = self.decision or Decision()
+        bias = np.zeros(len(self.labels)) if found.bias is None else np.array(found.bias, np.float64)
+        return found.temperature, bias
 
     def to_bytes(self) -> bytes:
         """Write the checkpoint as safetensors: the same bytes for equal checkpoints."""
         with needs_extra("export", "writing a checkpoint"):
             from safetensors.numpy import save
         description = {
-            "version": VERSION,
+            "version": self.version,
             "labels": list(self.labels),
-            "image": asdict(self.image),
+            "image": self.image.to_json(),
             "provenance": dict(self.provenance),
             "progress": self.progress,
         }
-        tensors = {name: getattr(self, name) for name in _shapes(self.image, len(self.labels))}
+        tensors = {name: getattr(self, name) for name in _shapes(self.image, len(self.labels), len(self.weights))}
+        tensors |= {name: getattr(self, name) for name in SCALING if getattr(self, name) is not None}
+        if self.features:
+            about = {"name": self.features.name, "size": self.features.size, "about": dict(self.features.about)}
+            description["features"], tensors[GRAPH] = about, self.features.graph
+        if self.decision:
+            description["decision"] = self.decision.to_json()
         tensors |= {STATE + name: array for name, array in self.state.items()}
         tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         return bytes(save(tensors, {ENTRY: json.dumps(description, ensure_ascii=False, sort_keys=True)}))
@@ -98,6 +152,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         ) from None
     try:
         return _checkpoint(description, tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     except (AttributeError, InputError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: expected a checkpoint that `kit train` wrote, found other content ({error}): train again"
@@ -108,38 +164,71 @@ def _checkpoint(description: str | None, tensors: dict[str, NDArray[Any]]) -> Ch
     if description is None:
         raise ValueError("no description")
     document = json.loads(description)
-    if document["version"] != VERSION:
-        raise ValueError(f"version {document['version']}, this softmax-kit reads {VERSION}")
+    version = document["version"]
+    if type(version) is not int or version < PLAIN_VERSION:
+        raise ValueError(f"version {version!r}, this softmax-kit reads {PLAIN_VERSION} and {VERSION}")
+    if version > VERSION:
+        raise CheckpointError(
+            f"expected a checkpoint of version {VERSION} or older, found {version}: upgrade softmax-kit here"
+        )
     json.dumps(document, ensure_ascii=False).encode()  # raises for text, and below for numbers, that no artefact has
     json.dumps(document["provenance"], allow_nan=False)
-    labels, image = tuple(document["labels"]), ImageContract(**document["image"])
+    labels, image = tuple(document["labels"]), ImageContract.from_json(document["image"], plain=version < VERSION)
     if len(labels) < 2 or len(set(labels)) != len(labels) or not all(isinstance(name, str) and name for name in labels):
         raise ValueError("labels that are not at least 2 different names")
-    for name, (dtype, shape) in _shapes(image, len(labels)).items():
-        found = tensors[name]
-        free = shape[0] is None and found.ndim == len(shape)
-        if found.dtype != dtype or found.shape[free:] != shape[free:]:
-            raise ValueError(f"{name} is {found.dtype} {list(found.shape)}, expected {np.dtype(dtype)} {list(shape)}")
-        if not np.isfinite(found).all():
-            raise ValueError(f"{name} holds values that are not finite")
-    if not (tensors["std"] > 0).all() or not 1 <= len(tensors["golden_images"]) == len(tensors["golden_probabilities"]):
-        raise ValueError("std or golden examples out of range")
-    if not len(tensors["sample_images"]):
-        raise ValueError("no training images")
-    fields = {name: tensors[name] for name in _shapes(image, len(labels))}
+    later = _later(document, tensors, labels) if version == VERSION else {}
+    features = later.get("features")
+    shapes = _shapes(image, len(labels), features.size if features else prod(image.shape))
+    shapes |= {name: (np.float32, shapes["weights"][1][:1]) for name in SCALING if name in later}
+    _check_tensors(shapes, tensors)
     return Checkpoint(
         labels=labels,
         image=image,
         provenance=dict(document["provenance"]),
         progress=document["progress"] and dict(document["progress"]),
         state={name.removeprefix(STATE): array for name, array in tensors.items() if name.startswith(STATE)},
-        **fields,
+        **{**{name: tensors[name] for name in shapes}, **later},
     )
 
 
-def _shapes(image: ImageContract, classes: int) -> dict[str, tuple[type[np.generic], tuple[int | None, ...]]]:
-    """Every tensor's dtype and shape; None stands for any length."""
-    features = image.height * image.width * image.channels
+def _later(document: Mapping[str, Any], tensors: dict[str, NDArray[Any]], labels: tuple[str, ...]) -> dict[str, Any]:
+    """Read what version 2 does not have, as far as it is there."""
+    found: dict[str, Any] = {}
+    if any(name in tensors for name in SCALING):
+        found = {name: tensors[name] for name in SCALING}
+    if "features" in document:
+        about, graph = document["features"], tensors[GRAPH]
+        if graph.dtype != np.uint8 or graph.ndim != 1 or not graph.size:
+            raise ValueError(f"{GRAPH} is {graph.dtype} {list(graph.shape)}, expected uint8 [B]")
+        json.dumps(about, allow_nan=False)
+        name, size = about["name"], about["size"]
+        if not isinstance(name, str) or not name or type(size) is not int or size < 1:
+            raise ValueError(f"features of name {name!r} and size {size!r}")
+        found["features"] = Features(name, size, graph, dict(about["about"]))
+    if "decision" in document:
+        found["decision"] = read_decision(document["decision"], labels, OPTIONAL_OUTPUTS)
+    return found
+
+
+def _check_tensors(shapes: Mapping[str, tuple[type[np.generic], Shape]], tensors: dict[str, NDArray[Any]]) -> None:
+    """Raise ValueError for tensors of another type, shape or range."""
+    for name, (dtype, shape) in shapes.items():
+        found = tensors[name]
+        free = shape[0] is None and found.ndim == len(shape)
+        if found.dtype != dtype or found.shape[free:] != shape[free:]:
+            raise ValueError(f"{name} is {found.dtype} {list(found.shape)}, expected {np.dtype(dtype)} {list(shape)}")
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name} holds values that are not finite")
+    if not all((tensors[name] > 0).all() for name in ("std", "scale") if name in shapes):
+        raise ValueError("std or scale that is not above 0")
+    if not 1 <= len(tensors["golden_images"]) == len(tensors["golden_probabilities"]):
+        raise ValueError("golden examples out of range")
+    if not len(tensors["sample_images"]):
+        raise ValueError("no training images")
+
+
+def _shapes(image: ImageContract, classes: int, features: int) -> dict[str, tuple[type[np.generic], Shape]]:
+    """Return the dtype and shape of every tensor that each checkpoint has; None stands for any length."""
     return {
         "weights": (np.float32, (features, classes)),
         "bias": (np.float32, (classes,)),

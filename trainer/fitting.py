@@ -223,8 +223,9 @@ class _Fitting:
             progress = {"history": [asdict(row) for row in self.history], "position": self.solver.position}
             best = {f"best.{name}": tensor for name, tensor in _as_in_files(self._best).items()}
             state = {name: tensor.cpu().clone().numpy() for name, tensor in (self.solver.tensors() | best).items()}
+        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in _as_in_files(model.tensors()).items()}
         checkpoint = Checkpoint(
-            **{name: tensor.numpy() for name, tensor in _as_in_files(model.tensors()).items()},
+            **arrays,
             **golden_examples(model, self._data.test),
             sample_images=self._sample,
             labels=self._data.labels,

@@ -88,7 +88,8 @@ def export_all(checkpoint: Path, data: str, data_dir: Path) -> list[Figures]:
 def sizes(reports: list[Figures]) -> str:
     """Lay out the sizes of the files, and their figures on the test images."""
     from export.formats import FORMATS
-    from runtime.artefact import PREFIX, dumps
+    from runtime.artefact import dumps
+    from runtime.entries import PREFIX
 
     limits = {"onnx": 36 * KIB, "onnx-int8": 12 * KIB}
     rows = []

@@ -15,8 +15,8 @@ import torch
 from sklearn.datasets import load_sample_images
 
 from export.appearance import pixel_statistics
-from runtime.artefact import PixelStatistics
 from runtime.image import Pixels
+from runtime.pixel_statistics import PixelStatistics
 from runtime.skew.measures import findings
 from trainer import Dataset, Split, load_data, provenance
 

@@ -14,12 +14,19 @@ from .bound import FLOAT32_LARGEST, Arithmetic
 def fold(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return weights [D, K] and bias [K] for pixels 0-255, in float64.
 
-    ((x − mean) / std)·W + b  =  x·(W / std) + (b − (mean / std)·W), with mean and std laid out pixel by pixel.
+    ((x − c) / s)·W + b  =  x·(W / s) + (b − (c / s)·W), with centre c and scale s of each pixel; then divided by the
+    temperature, and the bias that was found after the fit added. Raises ExportError for a model on other features.
     """
-    pixels = checkpoint.image.height * checkpoint.image.width
-    mean, std = (np.tile(values.astype(np.float64), pixels)[:, None] for values in (checkpoint.mean, checkpoint.std))
-    weights = np.ascontiguousarray(checkpoint.weights) / std  # [D, K], one order of summation
-    return weights, checkpoint.bias - (mean * weights).sum(axis=0)
+    if checkpoint.features:
+        raise ExportError(
+            f"expected a model on pixels, found one on the features {checkpoint.features.name!r}: "
+            "export it with a softmax-kit that has them"
+        )
+    centre, scale = checkpoint.scaling()
+    temperature, bias = checkpoint.calibration()
+    weights = np.ascontiguousarray(checkpoint.weights) / scale[:, None]  # [D, K], one order of summation
+    offset = (checkpoint.bias - (centre[:, None] * weights).sum(axis=0)) / temperature + bias
+    return weights / temperature, offset
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,8 +82,10 @@ def reference_probabilities(checkpoint: Checkpoint, images: Pixels) -> NDArray[n
     images: uint8 [N, H, W, C].
     Returns float64 [N, K].
     """
-    features = ((images.astype(np.float64) - checkpoint.mean) / checkpoint.std).reshape(len(images), -1)
-    return softmax(features @ checkpoint.weights.astype(np.float64) + checkpoint.bias)
+    centre, scale = checkpoint.scaling()
+    temperature, bias = checkpoint.calibration()
+    features = (images.reshape(len(images), -1).astype(np.float64) - centre) / scale
+    return softmax((features @ checkpoint.weights.astype(np.float64) + checkpoint.bias) / temperature + bias)
 
 
 def arithmetic_probabilities(arithmetic: Arithmetic, images: Pixels) -> NDArray[np.float64]:

@@ -76,29 +76,21 @@ class Verification:
 
 
 def load_images(subject: Subject, name: str, data_dir: Path | None) -> LabelledImages:
-    """Load the test images of a data set in the model's size and colour, with targets in the order of its labels.
+    """Load the test images of a data set as the model's contract has them, with targets in the order of its labels.
 
     A folder without test images is split with the random seed of the training.
 
     subject: the model.
     name: data set, named as for `kit train --data`.
     data_dir: folder of torchvision's data sets; None for the default.
-    Raises ExportError where the labels are not the model's or its images are not square, DataError for data that cannot
-    be loaded, and MissingExtraError.
+    Raises ExportError where the labels are not the model's, DataError for data that cannot be loaded, and
+    MissingExtraError.
     """
     with needs_extra("train", "loading a data set"):
         from trainer.data.load import load_data
-    image = subject.image
-    if image.height != image.width:
-        raise ExportError(
-            f"expected a model of square images, the shape of a loaded data set, found {image.height}×{image.width}: "
-            "do without a data set, and classify the images with `kit classify`"
-        )
     settings = subject.provenance.get("settings")
     seed = settings.get("seed") if isinstance(settings, dict) else None
-    data = load_data(
-        name, data_dir=data_dir, image_size=image.height, color=image.color, seed=seed if isinstance(seed, int) else 0
-    )
+    data = load_data(name, data_dir=data_dir, contract=subject.image, seed=seed if isinstance(seed, int) else 0)
     places = _places(data.name, data.labels, subject.labels)
     return LabelledImages(
         name=data.name,

@@ -11,10 +11,12 @@ from typing import Any
 
 import click
 
-from ..artefact import EXTRA_FILE, PREFIX, Metadata, from_props, from_text
+from ..artefact import EXTRA_FILE, Metadata, from_props, from_text
 from ..classifier import Classifier
 from ..digest import digest
+from ..entries import PREFIX
 from ..errors import ArtefactError
+from ..image import Pixels
 from ..loading import ZIP_START, read_artefact
 from ..seal import format_of
 from ..session import Settings, open_session, type_of
@@ -126,13 +128,22 @@ def _entry(file: zipfile.ZipFile) -> bytes:
 def _contents(metadata: Metadata) -> dict[str, Any]:
     golden = metadata.golden
     return {
+        "format_version": metadata.version,
         "labels": list(metadata.labels),
         "image": asdict(metadata.image),
         "pixel_statistics": metadata.pixel_statistics and metadata.pixel_statistics.to_json(),
-        "golden": {"examples": len(golden.images), "tolerance": golden.tolerance},
+        "golden": {"examples": len(golden.images), "tolerance": golden.tolerance, "encoding": golden.encoding},
+        "centre": None if metadata.centre is None else _centre(metadata.centre),
+        "optional_outputs": list(metadata.outputs),
+        "decision": metadata.decision and metadata.decision.to_json(),
+        "licences": list(map(dict, metadata.licences)),
         "provenance": dict(metadata.provenance),
         "others": dict(metadata.others),
     }
+
+
+def _centre(centre: Pixels) -> dict[str, Any]:
+    return {"per": "channel" if centre.ndim == 1 else "pixel", "mean": float(centre.mean())}
 
 
 def _node(node: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..artefact import PixelStatistics
     from ..image import Pixels
+    from ..pixel_statistics import PixelStatistics
     from .measures import Finding
 
 LOOK_AT = (8, 64)  # numbers of images after which they are examined; the last one ends it

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..artefact import COLOUR_BINS, VALUE_BINS, Appearance, PixelStatistics
 from ..image import Pixels
+from ..pixel_statistics import COLOUR_BINS, VALUE_BINS, Appearance, PixelStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 import runtime
-from runtime.artefact import PREFIX, from_props
+from runtime.artefact import from_props
+from runtime.entries import PREFIX
 from runtime.image import ImageContract
 
 from . import command_lines

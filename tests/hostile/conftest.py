@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.decision import Decision, Threshold
+from tests.runtime.later import later_model
 from tests.trainer.data.test_load import write_idx
 from trainer import Checkpoint, Fit, FitConfig, fit, save_checkpoint
 
@@ -25,6 +27,18 @@ def unfinished(solver: str) -> Checkpoint:
     fit(few_images(), config, on_checkpoint=saved.append, stop=lambda: next(stops))
     assert not saved[-1].finished
     return saved[-1].checkpoint
+
+
+def with_later_entries(checkpoint: Checkpoint) -> Checkpoint:
+    """Add what version 3 of a checkpoint has."""
+    threshold = Threshold(probability=0.5, label=None, max_error=0.02, confidence=0.95, images=360, coverage=0.9)
+    return replace(
+        checkpoint,
+        image=replace(checkpoint.image, fit="crop"),
+        centre=checkpoint.mean.repeat(64),
+        scale=checkpoint.std.repeat(64),
+        decision=Decision(temperature=1.5, bias=(0.0,) * 10, thresholds=(threshold,)),
+    )
 
 
 def draw(folder: Path) -> None:
@@ -51,17 +65,23 @@ def photos(folder: Path, labels: tuple[str, str] = ("day", "night"), each: int =
 
 @pytest.fixture(scope="session")
 def good(exported: dict[str, Path], checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `given`, what commands may be given, with odd things beside it; and `runs`, three of them."""
+    """A folder with `given`, what commands may be given, with odd things beside it; and `runs`, some of them."""
     folder = tmp_path_factory.mktemp("good")
     given, runs = folder / "given", folder / "runs"
     few = replace(checkpoint, sample_images=checkpoint.sample_images[:20])
-    for name, content in (("few", few), ("sgd", unfinished("sgd")), ("lbfgs", unfinished("lbfgs"))):
+    for name, content in (
+        ("few", few),
+        ("later", with_later_entries(few)),
+        ("sgd", unfinished("sgd")),
+        ("lbfgs", unfinished("lbfgs")),
+    ):
         save_checkpoint(content, runs / name / "model.safetensors")
     (runs / "damaged").mkdir()
     (runs / "damaged" / "model.safetensors").write_bytes((runs / "few" / "model.safetensors").read_bytes()[:2000])
     given.mkdir()
     for path in exported.values():
         shutil.copy(path, given)
+    (given / "later.onnx").write_bytes(later_model())
     draw(given / "pictures")
     photos(given / "photos")
     write_idx(given / "MNIST" / "raw")

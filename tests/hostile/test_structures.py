@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as arrays
 
 import runtime
 from runtime import Classifier, KitError
-from runtime.artefact import PREFIX, from_json, from_props
+from runtime.artefact import from_json, from_props
+from runtime.entries import PREFIX
 from runtime.skew.first_images import SkewWarning
 
 from .mutations import places

@@ -235,9 +235,9 @@ METADATA: dict[str, Case] = {
     ),
     "a version of one part": (entries(version='"1"'), entry("version", "MAJOR.MINOR", "'1'")),
     "a later version": (
-        entries(version='"2.0"'),
-        "{folder}/model.onnx: expected an artefact of format 1.x, found 2.0: upgrade softmax-kit here, or export with "
-        "an older one",
+        entries(version='"3.0"'),
+        "{folder}/model.onnx: expected an artefact of format 2.x or older, found 3.0: upgrade softmax-kit here, or "
+        "export with an older one",
     ),
     "one label": (entries(labels=["a"]), entry("labels", LABELS, "['a']")),
     "equal labels": (entries(labels=["a", "a"]), entry("labels", LABELS, "['a', 'a']")),

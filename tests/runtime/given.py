@@ -16,8 +16,8 @@ from PIL import Image
 
 from export.appearance import pixel_statistics
 from runtime import Classifier, KitError, SkewWarning
-from runtime.artefact import PixelStatistics
 from runtime.image import Pixels
+from runtime.pixel_statistics import PixelStatistics
 from runtime.seal import EMPTY_SEAL, seal
 from runtime.skew.first_images import LOOK_AT
 

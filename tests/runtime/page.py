@@ -13,7 +13,8 @@ import onnxruntime
 from export.formats import FORMATS
 
 PAGE = Path(__file__).parents[2] / "docs" / "artefact.md"
-EXAMPLE, SCHEMA = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL))
+BLOCKS = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
+EXAMPLE, LATER_EXAMPLE, SCHEMA = map(json.loads, BLOCKS)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from runtime import ArtefactError, ImageContract
-from runtime.artefact import Appearance, Golden, Metadata, PixelStatistics, dumps, from_json
+from runtime.artefact import Metadata, dumps, from_json
+from runtime.golden import Golden
+from runtime.pixel_statistics import Appearance, PixelStatistics
 from runtime.skew.measures import findings
 from tests.runtime.given import described, tinted
 from trainer import Dataset

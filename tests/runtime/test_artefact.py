@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 
 from runtime import ArtefactError
-from runtime.artefact import (
-    ENTRIES,
-    Appearance,
-    Golden,
-    Metadata,
-    PixelStatistics,
-    dumps,
-    from_json,
-    from_props,
-    from_text,
-)
+from runtime.artefact import ENTRIES, Metadata, dumps, from_json, from_props, from_text
+from runtime.golden import Golden
 from runtime.image import ImageContract
+from runtime.pixel_statistics import Appearance, PixelStatistics
 
 
 def metadata(labels: tuple[str, ...] = ("cat", "dog")) -> Metadata:
@@ -70,7 +62,7 @@ def test_other_properties_are_let_be() -> None:
 @pytest.mark.parametrize(
     ("entry", "value", "message"),
     [
-        ("version", "2.0", "expected an artefact of format 1.x, found 2.0: upgrade softmax-kit here"),
+        ("version", "3.0", "expected an artefact of format 2.x or older, found 3.0: upgrade softmax-kit here"),
         ("version", "one", "kit.version: expected MAJOR.MINOR, found 'one'"),
         ("version", None, "kit.version: expected MAJOR.MINOR, found None"),
         ("labels", [], "kit.labels: expected at least 2 different, non-empty strings, found []"),
@@ -141,7 +133,9 @@ def test_a_document_that_is_no_object() -> None:
 def test_what_is_written_exactly() -> None:
     golden = Golden(np.arange(6, dtype=np.uint8).reshape(1, 2, 3, 1), np.array([[1 / 3, 2 / 3]], np.float32), 1e-5)
     statistics = PixelStatistics(mean=(1.5,), std=(2.5,))
-    written = Metadata(("cat", "köln"), ImageContract(height=2, width=3), statistics, golden, {"b": 1}, {"later": [2]})
+    written = Metadata(
+        ("cat", "köln"), ImageContract(height=2, width=3), statistics, golden, {"b": 1}, others={"later": [2]}
+    )
     image = {"height": 2, "width": 3, "color": "L", "fit": "stretch", "filter": "bilinear"}
     assert list(written.to_json().items()) == [
         ("version", "1.1"),
@@ -203,7 +197,8 @@ GOLDEN = {"images": "AAAA" * 6, "probabilities": [[0.5, 0.5]], "tolerance": 0.5}
         (
             "version",
             "10.0",
-            "expected an artefact of format 1.x, found 10.0: upgrade softmax-kit here, or export with an older one",
+            "expected an artefact of format 2.x or older, found 10.0: upgrade softmax-kit here, "
+            "or export with an older one",
         ),
         ("version", "1." + 10 * "0", "kit.version: expected MAJOR.MINOR, found '1.0000000000': #"),
         ("version", 1, "kit.version: expected MAJOR.MINOR, found 1: #"),

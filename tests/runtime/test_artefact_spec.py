@@ -16,7 +16,7 @@ import pytest
 from export.formats import FORMATS
 from runtime import ArtefactError, artefact
 from runtime.artefact import from_json
-from tests.runtime.page import EXAMPLE, SCHEMA, VALIDATOR, document_of, texts_of
+from tests.runtime.page import EXAMPLE, LATER_EXAMPLE, SCHEMA, VALIDATOR, document_of, texts_of
 from trainer import Checkpoint
 
 APPEARANCE = {
@@ -26,17 +26,18 @@ APPEARANCE = {
 ABSENT = object()
 
 
-def with_value(path: str, value: Any) -> dict[str, Any]:
-    """The page's example with another value at a path such as `image.height`."""
-    document: dict[str, Any] = copy.deepcopy(EXAMPLE)
+def with_value(path: str, value: Any, example: Any = EXAMPLE) -> dict[str, Any]:
+    """An example of the page with another value at a path such as `image.height` or `licences.0.part`."""
+    document: dict[str, Any] = copy.deepcopy(example)
     *parents, last = path.split(".")
-    place = document
+    place: Any = document
     for parent in parents:
-        place = place[parent]
+        place = place[int(parent) if isinstance(place, list) else parent]
+    key = int(last) if isinstance(place, list) else last
     if value is ABSENT:
-        del place[last]
+        del place[key]
     else:
-        place[last] = value
+        place[key] = value
     return document
 
 
@@ -51,9 +52,12 @@ def accepted(document: Any) -> bool:
 def test_the_schema_is_one_and_the_example_meets_it() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     VALIDATOR.validate(EXAMPLE)
-    assert EXAMPLE["version"] == artefact.VERSION
+    assert (EXAMPLE["version"], LATER_EXAMPLE["version"]) == (artefact.PLAIN_VERSION, artefact.VERSION)
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) == set(artefact.ENTRIES)
-    VALIDATOR.validate(json.loads(json.dumps(from_json(EXAMPLE).to_json())))
+    assert set(LATER_EXAMPLE) == {*artefact.ENTRIES, *artefact.OPTIONAL}
+    for example in (EXAMPLE, LATER_EXAMPLE):
+        VALIDATOR.validate(example)
+        VALIDATOR.validate(json.loads(json.dumps(from_json(example).to_json())))
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
@@ -85,7 +89,8 @@ GOOD: list[tuple[str, Any]] = [
 ]
 BAD: list[tuple[str, Any]] = [
     *((entry, ABSENT) for entry in artefact.ENTRIES),
-    ("version", "2.0"),
+    ("version", "3.0"),
+    ("version", "0.9"),
     ("version", "1"),
     ("version", "1.x"),
     ("version", " 1.0"),
@@ -182,6 +187,130 @@ def test_the_schema_and_the_runtime_agree(path: str, value: Any, good: bool) -> 
     document = with_value(path, value)
     assert VALIDATOR.is_valid(document) == good
     assert accepted(document) == good
+
+
+LATER_GOOD: list[tuple[str, Any]] = [
+    ("version", "2.12"),
+    ("image.shift", 8),
+    ("image.shift", ABSENT),
+    ("image.fill", [0]),
+    ("image.later", [1]),
+    ("golden.later", 1),
+    ("centre", "bw=="),
+    ("outputs", ["familiarity"]),
+    ("outputs", ["later", "familiarity"]),
+    ("decision.later", 1),
+    ("decision.temperature", 3),
+    ("decision.bias", None),
+    ("decision.thresholds", []),
+    ("decision.thresholds.0.probability", 0),
+    ("decision.thresholds.0.later", 0),
+    ("decision.thresholds.1.probability", 1),
+    ("decision.sets", []),
+    ("decision.familiarity", None),
+    ("decision.familiarity.false_alarms", 0),
+    ("licences.0.later", 1),
+    ("later", {"any": ["thing"]}),
+    *((name, ABSENT) for name in ("centre", "decision", "licences")),
+]
+RATES = ("thresholds.0.max_error", "thresholds.1.confidence", "sets.0.confidence")
+SHARES = ("thresholds.0.probability", "thresholds.1.coverage", "sets.0.probability")
+COUNTS = ("thresholds.0.images", "sets.0.images", "familiarity.images")
+LATER_BAD: list[tuple[str, Any]] = [
+    *((name, None) for name in artefact.OPTIONAL),
+    *((name, {}) for name in artefact.OPTIONAL),
+    *((f"decision.{field}", ABSENT) for field in LATER_EXAMPLE["decision"]),
+    *((f"decision.thresholds.0.{field}", ABSENT) for field in LATER_EXAMPLE["decision"]["thresholds"][0]),
+    *((f"decision.sets.0.{field}", ABSENT) for field in LATER_EXAMPLE["decision"]["sets"][0]),
+    *((f"decision.familiarity.{field}", ABSENT) for field in LATER_EXAMPLE["decision"]["familiarity"]),
+    *((f"decision.{path}", value) for path in RATES for value in (0, 1, -0.5, 1.5, "0.5", None, True)),
+    *((f"decision.{path}", value) for path in SHARES for value in (-0.1, 1.1, "0.5", None, True)),
+    *((f"decision.{path}", value) for path in COUNTS for value in (0, -1, 2.5, "3", None, True)),
+    ("image.fit", "zoom"),
+    ("image.fit", "crop"),
+    ("image.fit", "stretch"),
+    ("image.fill", ABSENT),
+    ("image.fill", None),
+    ("image.fill", 0),
+    ("image.fill", [256]),
+    ("image.fill", [-1]),
+    ("image.fill", [0.5]),
+    ("image.fill", ["0"]),
+    ("image.fill", [True]),
+    ("image.fill", []),
+    ("image.fill", [0, 0]),
+    ("image.shift", 4),
+    ("image.shift", None),
+    ("image.shift", "8"),
+    ("image.shift", False),
+    ("golden.encoding", "jpeg"),
+    ("golden.encoding", None),
+    ("golden.encoding", ["raw"]),
+    ("centre", ""),
+    ("centre", "?"),
+    ("centre", [111]),
+    ("outputs", []),
+    ("outputs", "features"),
+    ("outputs", ["familiarity", "familiarity"]),
+    ("outputs", ["familiarity", "probabilities"]),
+    ("outputs", ["familiarity", ""]),
+    ("outputs", ["familiarity", 1]),
+    ("decision.temperature", 0),
+    ("decision.temperature", -1),
+    ("decision.temperature", None),
+    ("decision.bias", [1]),
+    ("decision.bias", ["0", "0"]),
+    ("decision.bias", 0),
+    ("decision.thresholds", None),
+    ("decision.thresholds", {}),
+    ("decision.thresholds.0", None),
+    ("decision.thresholds.0.label", ""),
+    ("decision.thresholds.0.label", 1),
+    ("decision.thresholds.0.label", ["dark"]),
+    ("decision.sets", None),
+    ("decision.sets.0", []),
+    ("decision.familiarity", []),
+    ("decision.familiarity.threshold", None),
+    ("decision.familiarity.false_alarms", 1),
+    ("decision.familiarity.false_alarms", -0.1),
+    ("licences", []),
+    ("licences.0", "MIT"),
+    ("licences.0", [["part", "licence"]]),
+    ("licences.0.part", ABSENT),
+    ("licences.0.part", ""),
+    ("licences.0.licence", None),
+    ("licences.0.licence", ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "good"), [*((*case, True) for case in LATER_GOOD), *((*case, False) for case in LATER_BAD)]
+)
+def test_the_schema_and_the_runtime_agree_on_format_2(path: str, value: Any, good: bool) -> None:
+    document = with_value(path, value, LATER_EXAMPLE)
+    assert VALIDATOR.is_valid(document) == good
+    assert accepted(document) == good
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("image.fill", [0, 0, 0]),
+        ("golden.images", "AAAA"),
+        ("golden.encoding", "raw"),
+        ("centre", "b29v"),
+        ("outputs", ABSENT),
+        ("outputs", ["features"]),
+        ("decision.bias", [0, 0, 0]),
+        ("decision.thresholds.0.label", "grey"),
+        ("decision.thresholds.0.label", "dark"),
+        ("decision.sets", [{"confidence": 0.9, "probability": 0.3, "images": 30}] * 2),
+    ],
+)
+def test_what_a_schema_cannot_say_of_format_2(path: str, value: Any) -> None:
+    document = with_value(path, value, LATER_EXAMPLE)
+    assert VALIDATOR.is_valid(document)
+    assert not accepted(document)
 
 
 @pytest.mark.parametrize(

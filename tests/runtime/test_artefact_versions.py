@@ -11,6 +11,7 @@ from export.formats import FORMATS
 from export.formats.compatibility import Target
 from runtime import ArtefactError, artefact
 from runtime.artefact import from_json
+from runtime.golden import Golden
 from runtime.image import ImageContract
 from tests.runtime.page import EXAMPLE, VALIDATOR, document_of
 from trainer import Checkpoint
@@ -34,7 +35,7 @@ def test_entries_of_later_versions_are_kept(
 ) -> None:
     others = {"later": {"b": [1, 2.5, None], "a": "ü"}, "zones": []}
     with monkeypatch.context() as patch:
-        patch.setattr(artefact, "VERSION", "1.999")
+        patch.setattr(artefact, "PLAIN_VERSION", "1.999")
         path = rewritten(name, checkpoint, exported, tmp_path / "later", others=others)
     assert document_of(name, path)["version"] == "1.999"
     read = FORMATS[name].load().open_artefact(path).metadata
@@ -52,9 +53,11 @@ def test_a_newer_major_version_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(artefact, "VERSION", "2.0")
+        patch.setattr(artefact, "PLAIN_VERSION", "3.0")
         path = rewritten(name, checkpoint, exported, tmp_path / "newer")
-    message = "expected an artefact of format 1.x, found 2.0: upgrade softmax-kit here, or export with an older one"
+    message = (
+        "expected an artefact of format 2.x or older, found 3.0: upgrade softmax-kit here, or export with an older one"
+    )
     with pytest.raises(ArtefactError, match=re.escape(message)):
         FORMATS[name].load().open_artefact(path)
 
@@ -79,7 +82,7 @@ def test_a_thousand_labels_of_every_kind_survive(name: str, tmp_path: Path) -> N
         provenance={},
     )
     metadata = from_json(EXAMPLE)
-    golden = artefact.Golden(images=images, probabilities=checkpoint.golden_probabilities, tolerance=1e-5)
+    golden = Golden(images=images, probabilities=checkpoint.golden_probabilities, tolerance=1e-5)
     metadata = metadata._replace(labels=labels, image=checkpoint.image, pixel_statistics=None, golden=golden)
     kind = FORMATS[name].load()
     path = tmp_path / "model"

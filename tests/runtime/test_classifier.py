@@ -4,6 +4,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from onnx import numpy_helper
 from PIL import Image
 
 import runtime
-from runtime import Classifier, InputError, Prediction, SelfTestError
+from runtime import Classifier, ImageContract, InputError, Prediction, SelfTestError
 from runtime.image import Pixels
 from tests.runtime.given import change
 from trainer import Checkpoint, Dataset, Fit
@@ -107,7 +108,8 @@ def test_labels_and_info(classifier: Classifier, checkpoint: Checkpoint) -> None
     info = classifier.info()
     assert info["providers"] == ["CPUExecutionProvider"]
     assert info["provenance"]["checkpoint"] == checkpoint.digest()
-    assert info["image"] == {"height": 8, "width": 8, "color": "L", "fit": "stretch", "filter": "bilinear"}
+    assert info["image"] == asdict(ImageContract(height=8, width=8))
+    assert (info["optional_outputs"], info["decision"]) == ([], None)
 
 
 def test_the_self_test_passes(classifier: Classifier) -> None:
@@ -164,16 +166,10 @@ def test_a_batch_of_files_in_order_and_bounded(
             Image.fromarray(images[number, :, :, 0]).save(path)
             yield path if number % 3 else images[number]
 
-    whole = classifier.probabilities
-
-    def probabilities(pixels: Pixels) -> NDArray[np.float32]:
-        given.append(len(taken))
-        return whole(pixels)
-
-    monkeypatch.setattr(classifier, "probabilities", probabilities)
+    monkeypatch.setattr("runtime.skew.first_images.FirstImages.see", lambda *_: given.append(len(taken)))
     found = classifier.classify_batch(files())
     assert given == [4, 8, 12, 16, 18]
-    assert [prediction.index for prediction in found] == whole(images[:18]).argmax(axis=1).tolist()
+    assert [prediction.index for prediction in found] == classifier.probabilities(images[:18]).argmax(axis=1).tolist()
 
 
 def test_a_batch_of_arrays_takes_no_threads(

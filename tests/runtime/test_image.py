@@ -193,7 +193,18 @@ for image in ("image.png", b"data", np.zeros((3, 3), np.uint8)):
         ({"height": 1, "width": 1.5}, "found 1.5"),
         ({"height": True, "width": 1}, "found True"),
         ({"height": 1, "width": 1, "color": "CMYK"}, "expected one of L, RGB in the image contract, found 'CMYK'"),
-        ({"height": 1, "width": 1, "fit": "crop"}, "expected one of stretch in the image contract, found 'crop'"),
+        (
+            {"height": 1, "width": 1, "fit": "zoom"},
+            "expected one of stretch, crop, pad in the image contract, found 'zoom'",
+        ),
+        ({"height": 1, "width": 1, "fit": []}, "expected one of stretch, crop, pad in the image contract, found []"),
+        ({"height": 1, "width": 1, "shift": 4}, "expected a shift of 16-bit pixels of 8 or 0, found 4"),
+        ({"height": 1, "width": 1, "shift": False}, "expected a shift of 16-bit pixels of 8 or 0, found False"),
+        ({"height": 1, "width": 1, "fill": (0,)}, "expected a fill only where fit is 'pad', found (0,) for 'stretch'"),
+        *(
+            ({"height": 1, "width": 1, "fit": "pad", "fill": fill}, "expected a fill of 1 integers of 0-255, one a")
+            for fill in ((0, 0, 0), (256,), (-1,), [0], 0, (True,), (0.5,), ("0",), ())
+        ),
         ({"height": 1, "width": 1, "filter": "magic"}, "expected one of bilinear in the image contract, found 'magic'"),
     ],
 )

@@ -16,6 +16,7 @@ import safetensors.numpy
 from tests.interpreter import run_python
 from trainer import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 
+PLAIN = {"height": 8, "width": 8, "color": "L", "fit": "stretch", "filter": "bilinear"}
 ARRAYS = ("weights", "bias", "mean", "std", "golden_images", "golden_probabilities", "sample_images")
 
 
@@ -109,8 +110,8 @@ def test_a_truncated_file(path: Path, share: float) -> None:
         ({"weights": np.zeros((63, 10), np.float32)}, "weights is float32 [63, 10], expected float32 [64, 10]"),
         ({"weights": np.zeros((64, 10))}, "weights is float64 [64, 10], expected float32 [64, 10]"),
         ({"weights": np.full((64, 10), np.nan, np.float32)}, "weights holds values that are not finite"),
-        ({"std": np.zeros(1, np.float32)}, "std or golden examples out of range"),
-        ({"golden_images": np.zeros((3, 8, 8, 1), np.uint8)}, "std or golden examples out of range"),
+        ({"std": np.zeros(1, np.float32)}, "std or scale that is not above 0"),
+        ({"golden_images": np.zeros((3, 8, 8, 1), np.uint8)}, "golden examples out of range"),
         ({"sample_images": np.zeros((0, 8, 8, 1), np.uint8)}, "no training images"),
         ({"golden_images": np.zeros((10, 8, 8, 3), np.uint8)}, "golden_images is uint8 [10, 8, 8, 3], expected uint8"),
     ],
@@ -124,12 +125,13 @@ def test_tensors_that_do_not_fit(path: Path, changes: dict[str, Any], message: s
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 3}, "version 3, this softmax-kit reads 2"),
+        ({"version": 1}, "version 1, this softmax-kit reads 2 and 3"),
+        ({"version": "3"}, "version '3', this softmax-kit reads 2 and 3"),
         ({"labels": None}, "'labels'"),
         ({"labels": 5}, "int"),
         ({"labels": ["a"] * 10}, "labels that are not at least 2 different names"),
-        ({"image": {"height": 0, "width": 8}}, "expected an image side of 1 to 16,384 pixels, found 0"),
-        ({"image": {"height": 8, "width": 8, "color": "CMYK"}}, "expected one of L, RGB in the image contract"),
+        ({"image": PLAIN | {"height": 0}}, "expected an image side of 1 to 16,384 pixels, found 0"),
+        ({"image": PLAIN | {"color": "CMYK"}}, "expected one of L, RGB in the image contract"),
         ({"image": {"height": 8}}, "width"),
         ({"provenance": 7}, "int"),
     ],

@@ -75,6 +75,7 @@ class Dataset:
 
     name: for the model card and the run's folder.
     labels: K class names, in the order of the targets.
+    image: how they were brought to their size; None where they are used as they are.
     Raises DataError where it is not fit to train on.
     """
 
@@ -82,6 +83,7 @@ class Dataset:
     labels: tuple[str, ...]
     train: Split
     test: Split
+    image: ImageContract | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
@@ -93,12 +95,15 @@ class Dataset:
                 f"{self.name}: expected test images of the training images' shape {_shape(self.train.images)}, "
                 f"found {_shape(self.test.images)}"
             )
+        if self.image and self.image.shape != self.train.images.shape[1:]:
+            sides = " × ".join(map(str, self.image.shape))
+            raise DataError(f"{self.name}: expected images of {sides}, found {_shape(self.train.images)}")
 
     @property
     def contract(self) -> ImageContract:
         """What an image must become to be like these."""
         _, height, width, channels = self.train.images.shape
-        return ImageContract(height=height, width=width, color="L" if channels == 1 else "RGB")
+        return self.image or ImageContract(height=height, width=width, color="L" if channels == 1 else "RGB")
 
 
 def as_dataset(data: Dataset | tuple[Arrays, Arrays], *, seed: int) -> Dataset:
@@ -112,13 +117,20 @@ def as_dataset(data: Dataset | tuple[Arrays, Arrays], *, seed: int) -> Dataset:
 
 
 def of_parts(
-    name: str, labels: Sequence[str], images: Arrays, targets: Sequence[NDArray[np.int64]], *, seed: int
+    name: str,
+    labels: Sequence[str],
+    images: Arrays,
+    targets: Sequence[NDArray[np.int64]],
+    *,
+    seed: int,
+    image: ImageContract | None = None,
 ) -> Dataset:
     """Make a data set of a training and a test part, or of one alone, of which a fifth of each class is held out.
 
     images: uint8 [N, H, W, C], of all parts, one after the other.
     targets: int64 [n], of each part.
     seed: random seed of the test split.
+    image: as of `Dataset`.
     Raises DataError.
     """
     count = len(targets[0])
@@ -127,7 +139,7 @@ def of_parts(
         train, test = hold_out(train, TEST_SHARE, seed=seed, name=name)
     else:
         test = Split.of(images[count:], targets[1])
-    return Dataset(name=name, labels=tuple(labels), train=train, test=test)
+    return Dataset(name=name, labels=tuple(labels), train=train, test=test, image=image)
 
 
 def hold_out(split: Split, share: float, *, seed: int, name: str) -> tuple[Split, Split]:

@@ -30,6 +30,7 @@ def load_data(
     data_dir: str | os.PathLike[str] | None = None,
     image_size: int | None = None,
     color: str | None = None,
+    contract: ImageContract | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
@@ -45,18 +46,19 @@ def load_data(
         else ./data.
     image_size: height and width in pixels, and color: "L" or "RGB", to bring the images to; by default as they are; for
         folders and Parquet 32 and "RGB".
+    contract: what to bring the images to, in place of image_size and color.
     seed: random seed of the test split, a fifth of each class, where there is no test part.
     progress: called with the number of images decoded so far, and of all.
     """
     if name == "digits":
-        return _conform(_digits(), image_size, color)
+        return _conform(_digits(), image_size, color, contract)
     if name in TORCHVISION:
         from .torchvision import load_known
 
         root = Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR)
-        return _conform(load_known(str(name), root), image_size, color)
+        return _conform(load_known(str(name), root), image_size, color, contract)
     size = SIZE if image_size is None else image_size
-    contract = ImageContract(height=size, width=size, color=color or "RGB")
+    contract = contract or ImageContract(height=size, width=size, color=color or "RGB")
     try:
         return _decoded(_labelled(name), contract, seed, progress)
     except errors.DataError as error:  # the readers' own is no TrainerError
@@ -83,21 +85,23 @@ def _decoded(
     cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), progress=progress)
     if cached.unreadable:
         report_unreadable(source.name, cached.unreadable, len(source.images))
-    return of_parts(source.name, source.labels, cached.images, source.targets(cached.unreadable), seed=seed)
+    return of_parts(
+        source.name, source.labels, cached.images, source.targets(cached.unreadable), seed=seed, image=contract
+    )
 
 
-def _conform(data: Dataset, image_size: int | None, color: str | None) -> Dataset:
+def _conform(data: Dataset, image_size: int | None, color: str | None, contract: ImageContract | None) -> Dataset:
     """Bring the images to another size or colour, as the artefact will bring a user's."""
     have = data.contract
     height, width = (have.height, have.width) if image_size is None else (image_size, image_size)
-    contract = ImageContract(height=height, width=width, color=color or have.color)
+    contract = contract or ImageContract(height=height, width=width, color=color or have.color)
     if contract == have:
         return data
     train, test = (
         Split.of(np.stack([contract.pixels(image) for image in half.images.numpy()]), half.targets)
         for half in (data.train, data.test)
     )
-    return Dataset(name=data.name, labels=data.labels, train=train, test=test)
+    return Dataset(name=data.name, labels=data.labels, train=train, test=test, image=contract)
 
 
 def _digits() -> Dataset:

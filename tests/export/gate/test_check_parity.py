@@ -14,7 +14,8 @@ from export.gate.parity import (
     check_parity,
     probes,
 )
-from runtime.artefact import Golden, Metadata
+from runtime.artefact import Metadata
+from runtime.golden import Golden
 from runtime.image import ImageContract, Pixels
 
 IMAGE = ImageContract(height=2, width=3, color="RGB")

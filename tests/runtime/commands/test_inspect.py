@@ -70,7 +70,12 @@ def test_json_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
         "labels": list(metadata.labels),
         "image": asdict(metadata.image),
         "pixel_statistics": json.loads(json.dumps(statistics.to_json())),
-        "golden": {"examples": len(metadata.golden.images), "tolerance": FORMATS[name].tolerance},
+        "golden": {"examples": len(metadata.golden.images), "tolerance": FORMATS[name].tolerance, "encoding": "raw"},
+        "format_version": "1.1",
+        "centre": None,
+        "optional_outputs": [],
+        "decision": None,
+        "licences": [],
         "others": {},
     }
     if FORMATS[name].runs_on == "onnxruntime":
@@ -96,8 +101,8 @@ def test_text_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
     assert f"format {name}" in lines
     assert f"size {exported[name].stat().st_size:,} bytes" in lines
     assert "labels 10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in lines
-    assert "image height 8, width 8, color L, fit stretch, filter bilinear" in lines
-    assert f"golden examples 10, tolerance {FORMATS[name].tolerance:g}" in lines
+    assert "image height 8, width 8, color L, fit stretch, filter bilinear, shift 8" in lines
+    assert f"golden examples 10, tolerance {FORMATS[name].tolerance:g}, encoding raw" in lines
     assert "data: name digits, test_images 360, train_images 1437" in lines
     if FORMATS[name].runs_on == "onnxruntime":
         assert "inputs images: uint8 [N, 8, 8, 1]" in lines

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from runtime.artefact import PixelStatistics
 from runtime.image import Pixels
+from runtime.pixel_statistics import PixelStatistics
 from runtime.skew.measures import SEVERAL, findings
 from tests.runtime.given import described, tinted
 from trainer import Dataset

@@ -1,0 +1,28 @@
+"""Which part of an image is used, and how large it becomes, in integers. docs/artefact.md has the rules."""
+
+
+def crop_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the largest centred part with the aspect ratio of `target`.
+
+    size, target: width and height. The shorter side is rounded, a half up, to at least 1.
+    """
+    (width, height), (to_width, to_height) = size, target
+    if width * to_height > height * to_width:
+        kept = max(1, _ratio(height * to_width, to_height)), height
+    else:
+        kept = width, max(1, _ratio(width * to_height, to_width))
+    left, top = (width - kept[0]) // 2, (height - kept[1]) // 2
+    return left, top, left + kept[0], top + kept[1]
+
+
+def size_inside(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest width and height with the aspect ratio of `size` that fit inside `target`, rounded alike."""
+    (width, height), (to_width, to_height) = size, target
+    if width * to_height > height * to_width:
+        return to_width, max(1, _ratio(height * to_width, width))
+    return max(1, _ratio(width * to_height, height)), to_height
+
+
+def _ratio(dividend: int, divisor: int) -> int:
+    """Divide, and round to the nearest integer, a half up."""
+    return (2 * dividend + divisor) // (2 * divisor)

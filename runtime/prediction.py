@@ -1,0 +1,71 @@
+"""From probabilities to a `Prediction`: the likeliest labels, and what the artefact's decision says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .decision import Acceptance, Decision
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(slots=True)
+class Prediction:
+    """The answer for one image.
+
+    label: the name of the most probable class.
+    probability: its probability, 0-1.
+    index: its place in `Classifier.labels`.
+    top: (label, probability) pairs of the `top_k` most probable classes, best first.
+    accepted: whether the answer passes the thresholds in the artefact; None without any.
+    familiar: whether the image is like those that the model was made for; None where the artefact cannot tell.
+    """
+
+    label: str
+    probability: float
+    index: int
+    top: list[tuple[str, float]]
+    accepted: bool | None = None
+    familiar: bool | None = None
+
+
+class Predictor:
+    """Predicts for a model with these labels and this decision.
+
+    decides: whether anything is decided: if not, `accepted` and `familiar` are None.
+    """
+
+    def __init__(self, labels: tuple[str, ...], decision: Decision | None) -> None:
+        decision = decision or Decision()
+        self._labels = labels
+        self._acceptance = Acceptance(decision.thresholds, labels) if decision.thresholds else None
+        self._least_familiar = decision.familiarity and decision.familiarity.threshold
+        self.decides = self._acceptance is not None or self._least_familiar is not None
+
+    def __call__(
+        self, probabilities: NDArray[np.float32], top_k: int, familiarity: NDArray[np.float32] | None
+    ) -> Prediction:
+        """Predict for one image: probabilities [K], familiarity [1]. Raises InputError."""
+        check_top_k(top_k)
+        order = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
+        top = [(self._labels[index], float(probabilities[index])) for index in order]
+        least = self._least_familiar
+        return Prediction(
+            label=top[0][0],
+            probability=top[0][1],
+            index=order[0],
+            top=top,
+            accepted=None if self._acceptance is None else self._acceptance(probabilities, order[0]),
+            familiar=None if least is None or familiarity is None else familiarity.item() >= least,
+        )
+
+
+def check_top_k(top_k: int) -> None:
+    """Raise InputError for what is not an integer of at least 1."""
+    if not isinstance(top_k, int) or top_k < 1:
+        raise InputError(f"expected top_k of at least 1, got {top_k!r}")

@@ -185,7 +185,7 @@ def _major(version: object) -> int:
     if major > int(known):
         raise ArtefactError(
             f"expected an artefact of format {known}.x or older, found {version}: upgrade softmax-kit here, "
-            "or export with an older one"
+            "or train and export with an older one"
         )
     return major
 

@@ -49,8 +49,12 @@ def number(value: Any) -> float:
     """Read a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError
-    check(math.isfinite(value))
-    return float(value)
+    try:
+        found = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        raise ValueError("out of range") from None
+    check(math.isfinite(found))
+    return found
 
 
 def share(value: Any) -> float:

@@ -25,8 +25,9 @@ def fold(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float6
     centre, scale = checkpoint.scaling()
     temperature, bias = checkpoint.calibration()
     weights = np.ascontiguousarray(checkpoint.weights) / scale[:, None]  # [D, K], one order of summation
-    offset = (checkpoint.bias - (centre[:, None] * weights).sum(axis=0)) / temperature + bias
-    return weights / temperature, offset
+    with np.errstate(over="ignore", invalid="ignore"):  # the formats refuse what is not finite
+        offset = (checkpoint.bias - (centre[:, None] * weights).sum(axis=0)) / temperature + bias
+        return weights / temperature, offset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def prepare(checkpoint: Checkpoint) -> Folded:
     """Fold, and round to float32. Raises ExportError where float32 cannot hold the result."""
     weights, bias = fold(checkpoint)
     largest = max(float(np.abs(weights).max()), float(np.abs(bias).max()))
-    if largest > FLOAT32_LARGEST:
+    if not largest <= FLOAT32_LARGEST:
         raise ExportError(
             f"expected weights and biases for raw pixels that float32 can hold, found {largest:.1e}: train with a "
             "smaller --lr"

@@ -237,7 +237,7 @@ METADATA: dict[str, Case] = {
     "a later version": (
         entries(version='"3.0"'),
         "{folder}/model.onnx: expected an artefact of format 2.x or older, found 3.0: upgrade softmax-kit here, or "
-        "export with an older one",
+        "train and export with an older one",
     ),
     "one label": (entries(labels=["a"]), entry("labels", LABELS, "['a']")),
     "equal labels": (entries(labels=["a", "a"]), entry("labels", LABELS, "['a', 'a']")),

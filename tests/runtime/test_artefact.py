@@ -198,7 +198,7 @@ GOLDEN = {"images": "AAAA" * 6, "probabilities": [[0.5, 0.5]], "tolerance": 0.5}
             "version",
             "10.0",
             "expected an artefact of format 2.x or older, found 10.0: upgrade softmax-kit here, "
-            "or export with an older one",
+            "or train and export with an older one",
         ),
         ("version", "1." + 10 * "0", "kit.version: expected MAJOR.MINOR, found '1.0000000000': #"),
         ("version", 1, "kit.version: expected MAJOR.MINOR, found 1: #"),

@@ -55,9 +55,7 @@ def test_a_newer_major_version_is_refused(
     with monkeypatch.context() as patch:
         patch.setattr(artefact, "PLAIN_VERSION", "3.0")
         path = rewritten(name, checkpoint, exported, tmp_path / "newer")
-    message = (
-        "expected an artefact of format 2.x or older, found 3.0: upgrade softmax-kit here, or export with an older one"
-    )
+    message = "expected an artefact of format 2.x or older, found 3.0: upgrade softmax-kit here, or train and export"
     with pytest.raises(ArtefactError, match=re.escape(message)):
         FORMATS[name].load().open_artefact(path)
 

@@ -106,6 +106,7 @@ def test_what_needs_nothing_of_it_stays_version_2(checkpoint: Checkpoint, tmp_pa
         ("decision", {}, {"decision": {}}, "'bias'"),
         ("decision", {}, {"decision": DECISION._replace(bias=(1.0,)).to_json()}, "out of range"),
         ("decision", {}, {"decision": DECISION._replace(temperature=0.0).to_json()}, "out of range"),
+        ("decision", {}, {"decision": DECISION._replace(temperature=10**400).to_json()}, "out of range"),
         ("fit", {}, {"version": 2}, "expected fit, shift and fill of one version"),
     ],
 )
@@ -178,6 +179,15 @@ def test_a_decision_is_in_the_artefact_and_its_temperature_in_the_graph(
     accepted = [(row.max() >= 0.75) and (row.argmax() == 3 or row[3] < 0.1) for row in found]
     assert [one.accepted for one in opened.classify_batch(images)] == accepted
     assert 0.2 < np.mean(accepted) < 0.99
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx-int8"])
+@pytest.mark.parametrize("change", [{"temperature": 1e-320}, {"temperature": 1e-60}, {"bias": (1e308,) * 10}])
+def test_a_decision_that_no_float32_holds_is_refused(
+    name: str, change: dict[str, Any], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match="that float32 can hold, found"):
+        export(dataclasses.replace(checkpoint, decision=Decision(**change)), name, tmp_path / "m.onnx")
 
 
 def test_large_golden_images_of_format_2_are_compressed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from runtime.artefact import PLAIN_VERSION, Metadata
 from runtime.digest import digest
 from runtime.files import replacing
 from runtime.golden import PNG_ROWS, Golden
+from runtime.image import Pixels
 from trainer.checkpoint import Checkpoint
 
 from .appearance import pixel_statistics
@@ -81,7 +82,7 @@ def export(
     arithmetic = numbers.arithmetic()
     proved = partial(prove, *fold(checkpoint), arithmetic)
     proof = proved(np.concatenate([checkpoint.golden_images, checkpoint.sample_images]))
-    metadata = describe(checkpoint, gate.tolerance, proof)
+    metadata = describe(checkpoint, gate.tolerance, proof, numbers.centre)
     trained = partial(reference_probabilities, checkpoint)
     data = module.write(numbers, metadata, target)
     with written(Path(path), data, module.open_artefact) as artefact:
@@ -119,8 +120,8 @@ def report(format: str, path: Path, data: bytes, **found: Any) -> ExportReport: 
     return ExportReport(format=format, path=path, size=len(data), digest=digest(data), **found)
 
 
-def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof) -> Metadata:
-    """Collect what an artefact of this checkpoint carries beside its graph."""
+def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof, centre: Pixels | None = None) -> Metadata:
+    """Collect what an artefact of this checkpoint carries beside its graph, which subtracts `centre`."""
     provenance: Mapping[str, Any] = {
         **checkpoint.provenance,
         "checkpoint": checkpoint.digest(),
@@ -135,6 +136,7 @@ def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof) -> Metadata
         pixel_statistics=pixel_statistics(checkpoint.mean, checkpoint.std, checkpoint.sample_images),
         golden=Golden(images=images, probabilities=probabilities, tolerance=tolerance),
         provenance=provenance,
+        centre=centre,
         decision=checkpoint.decision,
     )
     if metadata.version == PLAIN_VERSION or images.nbytes <= LARGE:

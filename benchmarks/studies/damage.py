@@ -176,15 +176,16 @@ def find(folder: Path, weights: Floats) -> tuple[Path, int, Written]:
 def wrong_export(folder: Path, change: Change) -> None:
     """Export our checkpoint with changed weights."""
     from export import export
+    from export.arithmetic.fold import Folded
     from export.formats import onnx
     from trainer import load_checkpoint
 
     right = onnx.prepare
 
     def wrong(checkpoint: Any) -> Any:
-        numbers = right(checkpoint)
+        numbers: Any = right(checkpoint)
         weights, bias = change(numbers.weights, numbers.bias)
-        return type(numbers)(weights=weights, bias=bias)
+        return Folded(weights=weights, bias=bias)
 
     with patch.object(onnx, "prepare", wrong):
         export(load_checkpoint(folder / "model.safetensors"), "onnx", folder / "wrong.onnx")

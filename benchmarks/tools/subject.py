@@ -78,7 +78,7 @@ def write_models(folder: Path, checkpoint: Any) -> None:
     from export.arithmetic.fold import prepare as fold
     from export.gate.parity import reference_probabilities
 
-    numbers = fold(checkpoint)
+    numbers: Any = fold(checkpoint)
     np.savez(folder / "weights.npz", weights=numbers.weights, bias=numbers.bias)
     state = {"1.weight": numbers.weights.T, "1.bias": numbers.bias}
     torch.save({name: torch.from_numpy(values.copy()) for name, values in state.items()}, folder / "state.pt")

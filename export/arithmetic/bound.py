@@ -18,6 +18,7 @@ FLOAT32_LARGEST = float(np.finfo(np.float32).max)
 UNDERFLOW = 2.0**-100
 # Logits this far apart give probabilities in the same order, if each probability is within 2^-20 of itself.
 SOFTMAX = 2.0**-18
+DIFFERENCE = 3  # roundings of an exact difference: to float32, times a scale, and added to
 BLOCK = 1 << 20  # pixels in float64 at a time
 
 
@@ -35,6 +36,50 @@ class Arithmetic:
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     roundings: int
+
+    def rounding(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bound the rounding errors of the logits of images: [N, D] → [N, K]."""
+        roundings = np.minimum(self.roundings, np.count_nonzero(x, axis=1, keepdims=True) + 1)  # + 0 is exact
+        result: NDArray[np.float64] = _gamma(roundings) * (x @ np.abs(self.weights) + np.abs(self.bias))
+        return result
+
+    def largest_rounding(self) -> NDArray[np.float64]:
+        """Bound them for any image: [K]."""
+        return _gamma(self.roundings) * _reach(self.weights, self.bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentredArithmetic(Arithmetic):
+    """What an artefact computes that subtracts a centre: logits = d + (x − centre)·rest + centred_bias.
+
+    d = S − max S over the classes, with exact sums S = (x − centre)·(weights − rest). The same number is missing in all
+    logits then, which no probability depends on.
+
+    centre: [D].
+    rest: [D, K], summed in float32; may be 0.
+    centred_bias: [K], added to that in float32.
+    """
+
+    centre: NDArray[np.float64]
+    rest: NDArray[np.float64]
+    centred_bias: NDArray[np.float64]
+
+    def rounding(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bound the rounding errors of the logits of images: [N, D] → [N, K]."""
+        centred = x - self.centre
+        sums = centred @ (self.weights - self.rest)
+        behind = sums.max(axis=1, keepdims=True) - sums
+        summed = np.abs(centred) @ np.abs(self.rest) + np.abs(self.centred_bias)
+        result: NDArray[np.float64] = _gamma(self.roundings) * summed + _gamma(DIFFERENCE) * behind
+        return result
+
+    def largest_rounding(self) -> NDArray[np.float64]:
+        """Bound them for any image: [K]."""
+        reach = np.maximum(self.centre, WHITE - self.centre)
+        sums = reach @ np.abs(self.weights - self.rest)
+        summed = reach @ np.abs(self.rest) + np.abs(self.centred_bias)
+        result: NDArray[np.float64] = _gamma(self.roundings) * summed + _gamma(DIFFERENCE) * (sums + sums.max())
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +114,15 @@ def prove(
 
     change, shift = artefact.weights - weights, artefact.bias - bias
     corners = [WHITE * part.sum(axis=0) + shift for part in (change.clip(min=0), change.clip(max=0))]
-    logit_errors = np.abs(corners).max(axis=0) + _gamma(artefact.roundings) * reach + rest  # [K]
+    logit_errors = np.abs(corners).max(axis=0) + artefact.largest_rounding() + rest  # [K]
 
-    certain, magnitudes = 0, np.abs(artefact.weights)
+    certain = 0
     step = max(1, BLOCK // pixels)
     for start in range(0, len(images), step):
         x = images[start : start + step].reshape(-1, pixels).astype(np.float64)  # [n, D]
         trained = x @ weights + bias  # [n, K]
         exported = x @ artefact.weights + artefact.bias
-        roundings = np.minimum(artefact.roundings, np.count_nonzero(x, axis=1, keepdims=True) + 1)  # + 0 is exact
-        rounded = _gamma(roundings) * (x @ magnitudes + np.abs(artefact.bias)) + rest
+        rounded = artefact.rounding(x) + rest
         same = trained.argmax(axis=1) == exported.argmax(axis=1)
         certain += int((same & (_lead(trained, rest) > 0) & (_lead(exported, rounded) > SOFTMAX)).sum())
     return Proof(logit_error=float(logit_errors.max()), images=len(images), certain=certain / max(1, len(images)))

@@ -9,6 +9,7 @@ from trainer.checkpoint import Checkpoint
 
 from ..errors import ExportError
 from .bound import FLOAT32_LARGEST, Arithmetic
+from .centre import LARGEST_ERROR, Centred, centre_of, centred_on, rounding_error
 
 
 def fold(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -40,6 +41,7 @@ class Folded:
 
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
+    centre: None = None
 
     def arithmetic(self) -> Arithmetic:
         """Return what such an artefact computes: a float32 sum of D products and the bias."""
@@ -50,8 +52,11 @@ class Folded:
         )
 
 
-def prepare(checkpoint: Checkpoint) -> Folded:
-    """Fold, and round to float32. Raises ExportError where float32 cannot hold the result."""
+def prepare(checkpoint: Checkpoint) -> Folded | Centred:
+    """Fold, and round to float32; centred, where that would round too much in sums.
+
+    Raises ExportError where float32 cannot hold the result.
+    """
     weights, bias = fold(checkpoint)
     largest = max(float(np.abs(weights).max()), float(np.abs(bias).max()))
     if not largest <= FLOAT32_LARGEST:
@@ -59,4 +64,6 @@ def prepare(checkpoint: Checkpoint) -> Folded:
             f"expected weights and biases for raw pixels that float32 can hold, found {largest:.1e}: train with a "
             "smaller --lr"
         )
+    if rounding_error(weights) > LARGEST_ERROR:
+        return centred_on(centre_of(checkpoint), weights, bias)
     return Folded(weights=weights.astype(np.float32), bias=bias.astype(np.float32))

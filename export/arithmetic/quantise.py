@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ExportError
-from .bound import Arithmetic
+from .bound import WHITE, Arithmetic, CentredArithmetic
+from .centre import LARGEST_ERROR, by_feature, conversion_error
 
 Floats = NDArray[np.float64]
 
@@ -26,19 +27,41 @@ class Quantised:
     weights: uint8 [D, K], with zero point 128.
     scale: float32 [K], one a class.
     bias: float32 [K].
+    centre: uint8 [C] or [H, W, C], subtracted from the pixels; all scales are the same then, so that the largest sum
+        can be subtracted from all of them. None for neither.
     """
 
     weights: NDArray[np.uint8]
     scale: NDArray[np.float32]
     bias: NDArray[np.float32]
+    centre: NDArray[np.uint8] | None = None
 
     def arithmetic(self) -> Arithmetic:
         """Return what such an artefact computes: exact integer sums; their conversion, the scale and the bias round."""
-        weights = self.scale * (self.weights.astype(np.float64) - ZERO)
-        return Arithmetic(weights=weights, bias=self.bias.astype(np.float64), roundings=3)
+        weights, bias = self.scale * (self.weights.astype(np.float64) - ZERO), self.bias.astype(np.float64)
+        if self.centre is None:
+            return Arithmetic(weights=weights, bias=bias, roundings=3)
+        centre = by_feature(self.centre, len(weights))
+        return CentredArithmetic(
+            weights=weights,
+            bias=bias - (centre[:, None] * weights).sum(axis=0),
+            roundings=3,
+            centre=centre,
+            rest=np.zeros_like(weights),
+            centred_bias=bias,
+        )
+
+    def offset(self) -> NDArray[np.int32]:
+        """Return the integer sums of the centre, int32 [K]; 0 without one."""
+        if self.centre is None:
+            return np.zeros(len(self.bias), np.int32)
+        sums = by_feature(self.centre, len(self.weights)) @ (self.weights.astype(np.float64) - ZERO)
+        return sums.astype(np.int32)
 
 
-def quantise(weights: Floats, bias: Floats, sample: NDArray[np.uint8]) -> Quantised:
+def quantise(
+    weights: Floats, bias: Floats, sample: NDArray[np.uint8], centre: NDArray[np.uint8] | None = None
+) -> Quantised:
     """Quantise weights to 8 bits, with one scale a class; the bias corrects the mean error.
 
     Minimises the squared error of the sample's logits, not that of the weights (Nagel et al. 2020, "Up or Down?
@@ -46,6 +69,7 @@ def quantise(weights: Floats, bias: Floats, sample: NDArray[np.uint8]) -> Quanti
 
     weights, bias: [D, K] and [K], for pixels 0-255.
     sample: uint8 [S, ...], S ≥ 1 training images of D pixels.
+    centre: as of `Quantised`, to be used where the sums would round too much.
     Raises ExportError where the sample has another size, where float32 cannot hold a scale or the logits, or where the
     int32 sum of pixels times integer weights could overflow for some image.
     """
@@ -53,13 +77,19 @@ def quantise(weights: Floats, bias: Floats, sample: NDArray[np.uint8]) -> Quanti
     mean, squares = pixels.mean(axis=1), np.concatenate([(x * x).sum(axis=1) for _, x in _blocks(pixels)])  # [D]
     ridge = RIDGE * (squares.sum() + squares.size * len(sample)) / squares.size
     scale = _choose_scale(weights, bias, squares + ridge)
+    if conversion_error(weights) <= LARGEST_ERROR or 2 * WHITE * LARGEST * len(weights) >= 2**31:
+        centre = None
+    scale = scale if centre is None else np.full_like(scale, scale.max())
+    origin = np.zeros(len(weights)) if centre is None else by_feature(centre, len(weights))
     levels = _descend(np.rint(weights / scale * GRID) / GRID, pixels, ridge)
     _check_sums(levels)
     error = scale * levels - weights
+    corrected = bias + (origin[:, None] * weights).sum(axis=0) - ((mean - origin)[:, None] * error).sum(axis=0)
     return Quantised(
         weights=(levels + ZERO).astype(np.uint8),
         scale=scale.astype(np.float32),
-        bias=(bias - (mean[:, None] * error).sum(axis=0)).astype(np.float32),
+        bias=corrected.astype(np.float32),
+        centre=centre,
     )
 
 

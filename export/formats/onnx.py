@@ -1,4 +1,4 @@
-"""ONNX in float32, written node by node: Cast, Flatten, Gemm, Softmax. Needs no torch."""
+"""ONNX in float32, written node by node. Needs no torch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from runtime import load
 from runtime.artefact import INPUT, OUTPUT, Metadata
 from runtime.seal import seal
 
+from ..arithmetic.centre import Centred
 from ..arithmetic.fold import Folded, prepare
 from ..gate.parity import Artefact
 from .compatibility import Target
@@ -19,20 +20,48 @@ from .compatibility import Target
 __all__ = ["build", "finish", "open_artefact", "prepare", "write"]
 
 
-def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
+PLAIN = [
+    helper.make_node("Cast", [INPUT], ["pixels"], name="cast", to=TensorProto.FLOAT),
+    helper.make_node("Flatten", ["pixels"], ["features"], name="flatten", axis=1),
+    helper.make_node("Gemm", ["features", "weights", "bias"], ["logits"], name="gemm"),
+    helper.make_node("Softmax", ["logits"], [OUTPUT], name="softmax", axis=1),
+]
+CENTRED = [
+    helper.make_node("Cast", [INPUT], ["pixels"], name="cast", to=TensorProto.FLOAT),
+    helper.make_node("Sub", ["pixels", "centre"], ["centred"], name="centre"),
+    helper.make_node("Flatten", ["centred"], ["features"], name="flatten", axis=1),
+    helper.make_node("Gemm", ["features", "weights", "bias"], ["both"], name="gemm"),
+    helper.make_node("Split", ["both", "halves"], ["sums", "small"], name="split", axis=1),
+    helper.make_node("ReduceMax", ["sums"], ["largest"], name="largest", axes=[1], keepdims=1),
+    helper.make_node("Sub", ["sums", "largest"], ["behind"], name="behind"),
+    helper.make_node("Mul", ["behind", "step"], ["leading"], name="step"),
+    helper.make_node("Add", ["leading", "small"], ["logits"], name="add"),
+    helper.make_node("Softmax", ["logits"], [OUTPUT], name="softmax", axis=1),
+]
+
+
+def write(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:
     """Write the model as an ONNX file; equal arguments give equal bytes."""
     return seal(unsealed(numbers, metadata, target))
 
 
-def unsealed(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
+def unsealed(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:
     """Write the file without a seal."""
-    nodes = [
-        helper.make_node("Cast", [INPUT], ["pixels"], name="cast", to=TensorProto.FLOAT),
-        helper.make_node("Flatten", ["pixels"], ["features"], name="flatten", axis=1),
-        helper.make_node("Gemm", ["features", "weights", "bias"], ["logits"], name="gemm"),
-        helper.make_node("Softmax", ["logits"], [OUTPUT], name="softmax", axis=1),
-    ]
-    return build(nodes, {"weights": numbers.weights, "bias": numbers.bias}, metadata, target)
+    if isinstance(numbers, Centred):
+        return build(CENTRED, _centred_tensors(numbers), metadata, target)
+    return build(PLAIN, {"weights": numbers.weights, "bias": numbers.bias}, metadata, target)
+
+
+def _centred_tensors(numbers: Centred) -> dict[str, NDArray[np.generic]]:
+    """Return the constants of CENTRED; multiples and rest side by side, to go over the pixels once."""
+    classes = len(numbers.bias)
+    return {
+        "centre": numbers.centre.astype(np.float32),
+        "weights": np.concatenate([numbers.multiples, numbers.rest], axis=1),
+        "bias": np.concatenate([np.zeros_like(numbers.bias), numbers.bias]),
+        "halves": np.array([classes, classes], np.int64),
+        "step": numbers.step,
+    }
 
 
 def build(

@@ -8,6 +8,7 @@ from runtime.artefact import INPUT, OUTPUT, Metadata
 from runtime.seal import seal
 from trainer.checkpoint import Checkpoint
 
+from ..arithmetic.centre import centre_of
 from ..arithmetic.fold import fold
 from ..arithmetic.quantise import Quantised, quantise
 from .compatibility import Target
@@ -16,11 +17,16 @@ from .onnx import build, open_artefact
 __all__ = ["open_artefact", "prepare", "write"]
 
 ZERO = 128
+CENTRED = [
+    helper.make_node("Sub", ["sums", "offset"], ["centred"], name="centre"),
+    helper.make_node("ReduceMax", ["centred"], ["largest"], name="largest", axes=[1], keepdims=1),
+    helper.make_node("Sub", ["centred", "largest"], ["behind"], name="behind"),
+]
 
 
 def prepare(checkpoint: Checkpoint) -> Quantised:
     """Fold and quantise, with the least error on the checkpoint's training images."""
-    return quantise(*fold(checkpoint), checkpoint.sample_images)
+    return quantise(*fold(checkpoint), checkpoint.sample_images, centre_of(checkpoint))
 
 
 def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
@@ -29,12 +35,15 @@ def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
     Pixels are integers, with zero point 0. The weights are unsigned, with zero point 128, because some kernels sum
     signed 8-bit weights with too few bits.
     """
+    centred = numbers.centre is not None
+    sums = "behind" if centred else "sums"
     nodes = [
         helper.make_node("Flatten", [INPUT], ["pixels"], name="flatten", axis=1),
         helper.make_node(
             "MatMulInteger", ["pixels", "weights", "pixels_zero", "weights_zero"], ["sums"], name="matmul"
         ),
-        helper.make_node("Cast", ["sums"], ["float_sums"], name="cast", to=TensorProto.FLOAT),
+        *(CENTRED if centred else ()),
+        helper.make_node("Cast", [sums], ["float_sums"], name="cast", to=TensorProto.FLOAT),
         helper.make_node("Mul", ["float_sums", "scale"], ["scaled"], name="scale"),
         helper.make_node("Add", ["scaled", "bias"], ["logits"], name="bias"),
         helper.make_node("Softmax", ["logits"], [OUTPUT], name="softmax", axis=1),
@@ -46,4 +55,6 @@ def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
         "scale": numbers.scale,
         "bias": numbers.bias,
     }
+    if centred:
+        tensors["offset"] = numbers.offset()
     return seal(build(nodes, tensors, metadata, target))

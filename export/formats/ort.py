@@ -7,6 +7,7 @@ from runtime.artefact import Metadata
 from runtime.seal import seal
 from runtime.session import onnxruntime
 
+from ..arithmetic.centre import Centred
 from ..arithmetic.fold import Folded, prepare
 from . import onnx
 from .compatibility import Target
@@ -16,7 +17,7 @@ from .ort_order import in_order
 __all__ = ["open_artefact", "prepare", "write"]
 
 
-def write(numbers: Folded, metadata: Metadata, target: Target) -> bytes:
+def write(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:
     """Write the model in onnxruntime's format; equal arguments and versions of onnxruntime give equal bytes."""
     model = onnx.unsealed(numbers, metadata, target)
     ort = onnxruntime()

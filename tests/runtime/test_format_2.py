@@ -149,3 +149,37 @@ def test_onnxruntime_answers_without_the_kit() -> None:
     probabilities, familiarity = session.run(["probabilities", "familiarity"], {"images": IMAGES})
     np.testing.assert_allclose(probabilities, answers(IMAGES)[0], atol=1e-6)
     np.testing.assert_allclose(familiarity, answers(IMAGES)[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            "image",
+            "kit.image: expected height, width, color, fit, fill, shift and filter that this version knows, found 5",
+        ),
+        ("golden", "kit.golden: expected 2×2×1 images with 2 probabilities each, and a tolerance, found 5"),
+        ("centre", "kit.centre: expected 1 or 4 bytes in base64, found 5"),
+        ("outputs", "kit.outputs: expected one or more different names other than probabilities, found 5"),
+        (
+            "decision",
+            "kit.decision: expected a decision of temperature, bias, thresholds, sets and familiarity, each as "
+            "docs/artefact.md has it, found 5",
+        ),
+        ("licences", "kit.licences: expected one or more objects with a part and its licence, found 5"),
+    ],
+)
+def test_messages_in_full(entry: str, message: str) -> None:
+    with pytest.raises(ArtefactError) as found:
+        from_json(later_document(**{entry: 5}))
+    assert str(found.value) == f"{message}: export the artefact again"
+
+
+def test_nothing_of_it_is_among_the_others() -> None:
+    found = from_json(later_document(later=[1]))
+    assert found.others == {"later": [1]}
+    document = later_document()
+    document["golden"] = plain().golden.to_json()
+    assert from_json(document).golden.encoding == "raw"
+    document["decision"]["sets"][0]["images"] = 1
+    assert from_json(document).decision.sets[0].images == 1  # type: ignore[union-attr]

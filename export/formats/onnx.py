@@ -20,6 +20,7 @@ from .compatibility import Target
 __all__ = ["build", "finish", "open_artefact", "prepare", "write"]
 
 
+AXES_AS_INPUT = 18  # the opset since which ReduceMax takes its axes so
 PLAIN = [
     helper.make_node("Cast", [INPUT], ["pixels"], name="cast", to=TensorProto.FLOAT),
     helper.make_node("Flatten", ["pixels"], ["features"], name="flatten", axis=1),
@@ -32,8 +33,8 @@ CENTRED = [
     helper.make_node("Flatten", ["centred"], ["features"], name="flatten", axis=1),
     helper.make_node("Gemm", ["features", "weights", "bias"], ["both"], name="gemm"),
     helper.make_node("Split", ["both", "halves"], ["sums", "small"], name="split", axis=1),
-    helper.make_node("ReduceMax", ["sums"], ["largest"], name="largest", axes=[1], keepdims=1),
-    helper.make_node("Sub", ["sums", "largest"], ["behind"], name="behind"),
+]
+LEADING = [
     helper.make_node("Mul", ["behind", "step"], ["leading"], name="step"),
     helper.make_node("Add", ["leading", "small"], ["logits"], name="add"),
     helper.make_node("Softmax", ["logits"], [OUTPUT], name="softmax", axis=1),
@@ -48,7 +49,8 @@ def write(numbers: Folded | Centred, metadata: Metadata, target: Target) -> byte
 def unsealed(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:
     """Write the file without a seal."""
     if isinstance(numbers, Centred):
-        return build(CENTRED, _centred_tensors(numbers), metadata, target)
+        nodes = [*CENTRED, *behind("sums", "behind", target), *LEADING]
+        return build(nodes, _centred_tensors(numbers) | axes(target), metadata, target)
     return build(PLAIN, {"weights": numbers.weights, "bias": numbers.bias}, metadata, target)
 
 
@@ -62,6 +64,20 @@ def _centred_tensors(numbers: Centred) -> dict[str, NDArray[np.generic]]:
         "halves": np.array([classes, classes], np.int64),
         "step": numbers.step,
     }
+
+
+def behind(sums: str, result: str, target: Target) -> list[NodeProto]:
+    """Return nodes that subtract the largest sum of an image from all; the constants are those of `axes`."""
+    if target.opset < AXES_AS_INPUT:
+        largest = helper.make_node("ReduceMax", [sums], ["largest"], name="largest", axes=[1], keepdims=1)
+    else:
+        largest = helper.make_node("ReduceMax", [sums, "axes"], ["largest"], name="largest", keepdims=1)
+    return [largest, helper.make_node("Sub", [sums, "largest"], [result], name=result)]
+
+
+def axes(target: Target) -> dict[str, NDArray[np.generic]]:
+    """Return the constants of `behind`, by name."""
+    return {} if target.opset < AXES_AS_INPUT else {"axes": np.array([1], np.int64)}
 
 
 def build(

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from runtime.artefact import INPUT, OUTPUT, Metadata
 from runtime.seal import seal
@@ -12,16 +12,11 @@ from ..arithmetic.centre import centre_of
 from ..arithmetic.fold import fold
 from ..arithmetic.quantise import Quantised, quantise
 from .compatibility import Target
-from .onnx import build, open_artefact
+from .onnx import axes, behind, build, open_artefact
 
 __all__ = ["open_artefact", "prepare", "write"]
 
 ZERO = 128
-CENTRED = [
-    helper.make_node("Sub", ["sums", "offset"], ["centred"], name="centre"),
-    helper.make_node("ReduceMax", ["centred"], ["largest"], name="largest", axes=[1], keepdims=1),
-    helper.make_node("Sub", ["centred", "largest"], ["behind"], name="behind"),
-]
 
 
 def prepare(checkpoint: Checkpoint) -> Quantised:
@@ -42,7 +37,7 @@ def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
         helper.make_node(
             "MatMulInteger", ["pixels", "weights", "pixels_zero", "weights_zero"], ["sums"], name="matmul"
         ),
-        *(CENTRED if centred else ()),
+        *(_centred(target) if centred else ()),
         helper.make_node("Cast", [sums], ["float_sums"], name="cast", to=TensorProto.FLOAT),
         helper.make_node("Mul", ["float_sums", "scale"], ["scaled"], name="scale"),
         helper.make_node("Add", ["scaled", "bias"], ["logits"], name="bias"),
@@ -56,5 +51,13 @@ def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
         "bias": numbers.bias,
     }
     if centred:
-        tensors["offset"] = numbers.offset()
+        tensors |= {"offset": numbers.offset(), **axes(target)}
     return seal(build(nodes, tensors, metadata, target))
+
+
+def _centred(target: Target) -> list[NodeProto]:
+    """Return nodes that subtract the centre's sums, and the largest sum of an image."""
+    return [
+        helper.make_node("Sub", ["sums", "offset"], ["centred"], name="centre"),
+        *behind("centred", "behind", target),
+    ]

@@ -18,6 +18,7 @@ from export import ExportError, export
 from export.formats.compatibility import IR_VERSION, OLDEST_OPSET, OPSET, RELEASES, Release, release
 from runtime.session import onnxruntime
 from tests.environments import install, run_with
+from tests.export.arithmetic.test_centre import FAINT, trained
 from tests.runtime.later import later_model
 from trainer import Checkpoint, Dataset
 
@@ -191,9 +192,12 @@ def test_every_release_loads_what_is_exported_by_default(
 
 
 def test_artefacts_of_every_format_version_pass_the_self_test(device: Device, tmp_path: Path) -> None:
-    """The kept ones of 1.0 and 1.1, and a hand-written one of 2.0; an ort file is for newer releases."""
+    """The kept ones of 1.0 and 1.1, and of 2.0 a hand-written one and those of faint images."""
     (tmp_path / "later.onnx").write_bytes(later_model())
-    files = [*sorted((ROOT / "tests" / "fixtures").rglob("*.onnx")), tmp_path / "later.onnx"]
+    faint = trained(*FAINT[2])
+    for name in ("onnx", "onnx-int8"):
+        assert export(faint, name, tmp_path / f"{name}.onnx").proof
+    files = [*sorted((ROOT / "tests" / "fixtures").rglob("*.onnx")), *sorted(tmp_path.glob("*.onnx"))]
     assert {path.parent.name for path in files} >= {"1.0", "1.1"}
     lines = run_with(device.python, SELFTEST, str(ROOT), *map(str, files)).splitlines()
     assert [line.split()[0] for line in lines] == [device.version] * len(files)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -91,6 +92,13 @@ def test_the_centre_is_in_the_file(name: str, centred: tuple[Checkpoint, Centred
     assert opened.metadata.version == "2.0"
     np.testing.assert_array_equal(opened.metadata.centre, np.rint(checkpoint.mean))
     assert opened.selftest() <= opened.metadata.golden.tolerance
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx-int8"])
+@pytest.mark.parametrize("opset", [13, 17, 18, 21])
+def test_every_opset(name: str, opset: int, centred: tuple[Checkpoint, Centred], tmp_path: Path) -> None:
+    written = export(centred[0], name, tmp_path / "m", opset=opset)
+    assert onnx.load(written.path).opset_import[0].version == opset
 
 
 def test_a_centre_of_each_pixel(centred: tuple[Checkpoint, Centred], tmp_path: Path) -> None:

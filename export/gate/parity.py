@@ -1,5 +1,6 @@
 """Parity: an artefact's probabilities against the trained model's, on the same images."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,8 +16,12 @@ from ..arithmetic.bound import Arithmetic
 from ..errors import ParityError
 
 RANDOM_IMAGES = 255
-EXACT = 1e-5  # largest difference from what the artefact's own numbers give
+EXACT = 1e-5  # largest difference of an approximation from what its own numbers give
+ROUNDING = 0.01  # largest difference that float32 may explain: beyond it, a larger tolerance is no advice
 BLOCK = 1024  # images in a batch
+
+FLOAT = "export to onnx, which does not round the weights to 8 bits"
+MODEL = "the trained model's"
 
 Probabilities = NDArray[np.floating]
 Answer = Callable[[Pixels], Probabilities]
@@ -41,11 +46,14 @@ class Gate:
 
     tolerance: largest difference in probability allowed.
     agreement: smallest share of equal labels, 0-1. Below 1 the artefact approximates the model on real images, and is
-        compared on these alone.
+        compared on these alone. At 1, labels are equal too where the model's two largest probabilities are within twice
+        the tolerance of each other: either may come first.
+    advice: what to do where a larger tolerance would not help, for messages.
     """
 
     tolerance: float
     agreement: float = 1.0
+    advice: str = "train again with a higher --weight-decay, or report it with the checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +62,7 @@ class Parity:
 
     images: number of images compared.
     max_difference: largest difference in probability.
-    label_flips: number of labels that differ.
+    label_flips: number of labels that differ, as the gate counts them.
     """
 
     images: int
@@ -132,24 +140,33 @@ def check_parity(
 
     metadata: what was written to the file.
     trained: the trained model.
-    exact: the probabilities from the artefact's own numbers; each of the artefact's has to be within 1e-5 of them,
-        whatever the gate's tolerance.
+    exact: the probabilities from the artefact's own numbers. An artefact that approximates the model has to be within
+        1e-5 of them, whatever the gate's tolerance.
     Raises ParityError where probabilities or labels differ by more than the gate allows, or where the metadata reads
     back differently.
     """
     if artefact.metadata.to_json() != metadata.to_json():
         raise ParityError("expected the metadata to read back as written, found other metadata: the file was not kept")
-    golden, labels, names = metadata.golden, metadata.labels, probes.names
-    count = len(golden.images)
+    golden, count = metadata.golden, len(metadata.golden.images)
     found = answers(artefact.probabilities, probes.images)
     singles = np.concatenate([artefact.probabilities(image[None]) for image in golden.images])
-    strict = Gate(tolerance=EXACT) if exact else gate
-    if exact:
-        compare(found, answers(exact, probes.images), names, labels, strict, "its own numbers'")
-    compare(singles, found[:count], names, labels, strict, "those of a larger batch")
-    compare(found[:count], golden.probabilities, names, labels, gate)
-    held = len(names) if gate.agreement == 1 else probes.real
-    return compare(found[:held], answers(trained, probes.images[:held]), names, labels, gate)
+    strict = Gate(tolerance=EXACT, advice=FLOAT) if exact and gate.agreement < 1 else gate
+    held = len(found) if gate.agreement == 1 else probes.real
+    comparisons = [
+        *([(found, answers(exact, probes.images), strict, "its own numbers'")] if exact else []),
+        (singles, found[:count], strict, "those of a larger batch"),
+        (found[:count], golden.probabilities, gate, MODEL),
+        (found[:held], answers(trained, probes.images[:held]), gate, MODEL),
+    ]
+    largest = max(
+        float(_differences(one, other, probes.names, limits).max())
+        for one, other, limits, _ in comparisons
+        if limits is gate
+    )
+    for one, other, limits, whose in comparisons:
+        adjustable = largest if limits is gate else math.inf
+        parity = compare(one, other, probes.names, metadata.labels, limits, whose, adjustable)
+    return parity
 
 
 def answers(answer: Answer, images: Pixels) -> Probabilities:
@@ -163,27 +180,73 @@ def compare(
     names: Sequence[str],
     labels: tuple[str, ...],
     gate: Gate,
-    whose: str = "the trained model's",
+    whose: str = MODEL,
+    largest: float = 0.0,
 ) -> Parity:
     """Compare probabilities with the expected ones, both [N, K].
 
     names: N image names, for the message.
     labels: K class names, for the message.
     whose: where the expected probabilities come from, for the message.
+    largest: largest difference in other comparisons of the same gate, for the tolerance that the message names; inf if
+        the tolerance cannot be chosen.
     Raises ParityError where they differ by more than the gate allows.
     """
-    if found.shape != expected.shape or not np.isfinite(found).all():
-        raise ParityError(f"expected finite probabilities {list(expected.shape)}, found {list(found.shape)} or NaN")
-    differences = np.abs(found - expected)
+    differences = _differences(found, expected, names, gate)
     image, label = divmod(int(differences.argmax()), len(labels))
-    flips = np.flatnonzero(found.argmax(axis=1) != expected.argmax(axis=1))
-    largest = float(differences[image, label])
-    if not largest <= gate.tolerance or len(flips) > (1 - gate.agreement) * len(found):
+    other = found.argmax(axis=1) != expected.argmax(axis=1)
+    if gate.agreement == 1:
+        other &= _lead(expected) > 2 * gate.tolerance
+    flips = np.flatnonzero(other)
+    difference = float(differences[image, label])
+    enough = len(flips) <= (1 - gate.agreement) * len(found)
+    if not difference <= gate.tolerance or not enough:
         flipped = f", first for {names[flips[0]]}" if len(flips) else ""
         same = "the same labels" if gate.agreement == 1 else f"{gate.agreement:.0%} equal labels"
         raise ParityError(
             f"expected probabilities within {gate.tolerance:g} of {whose} and {same}, "
-            f"found a difference of {largest:.3g} for {names[image]}, label {labels[label]!r}, and {len(flips)} labels "
-            f"that differ{flipped}: the file was not kept"
+            f"found a difference of {difference:.3g} for {names[image]}, label {labels[label]!r}, and {len(flips)} "
+            f"labels that differ{flipped}: {_remedy(gate, max(difference, largest), enough)}; the file was not kept"
         )
-    return Parity(images=len(found), max_difference=largest, label_flips=len(flips))
+    return Parity(images=len(found), max_difference=difference, label_flips=len(flips))
+
+
+def _differences(found: Probabilities, expected: Probabilities, names: Sequence[str], gate: Gate) -> Probabilities:
+    """Return |found − expected|, [N, K]. Raises ParityError for another shape, and where `found` is not finite."""
+    if found.shape != expected.shape:
+        raise ParityError(
+            f"expected probabilities {list(expected.shape)}, found {list(found.shape)}: {gate.advice}; "
+            "the file was not kept"
+        )
+    wrong = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    if len(wrong):
+        raise ParityError(
+            f"expected finite probabilities, found NaN or infinity for {len(wrong)} images, first for "
+            f"{names[wrong[0]]}: {gate.advice}; the file was not kept"
+        )
+    result: Probabilities = np.abs(found - expected)
+    return result
+
+
+def _lead(probabilities: Probabilities) -> NDArray[np.floating]:
+    """Return by how much the largest probability leads the second largest: [N, K] → [N]."""
+    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
+    result: NDArray[np.floating] = first - second
+    return result
+
+
+def _remedy(gate: Gate, largest: float, enough: bool) -> str:
+    """Say what to do about a difference of `largest`, with `enough` equal labels."""
+    limit = _rounded_up(largest) if 0 < largest < 1 else 1.0
+    looser = (
+        f"export with --tolerance {limit:g} (tolerance={limit:g} in Python) if probabilities may be off by that much"
+    )
+    if gate.agreement == 1:
+        return looser if largest <= ROUNDING else gate.advice
+    return f"{FLOAT}, or {looser}" if enough and limit < 1 else FLOAT
+
+
+def _rounded_up(number: float) -> float:
+    """Return the next number with one significant digit."""
+    digit = 10.0 ** math.floor(math.log10(number))
+    return math.ceil(number / digit) * digit

@@ -1,5 +1,6 @@
 """An opened artefact against a model, both made up: what the gate lets through and what it refuses."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -138,3 +139,29 @@ def test_its_own_numbers_are_met_within_1e_5_however_rough_the_gate() -> None:
         check(several_shifted(0.0625), gate=rough, exact=answer)
     with pytest.raises(ParityError, match=r"^expected probabilities within 1e-05 of those of a larger batch and the"):
         check(off_by(0.0625, one), gate=rough, exact=answer)
+
+
+@pytest.mark.parametrize(
+    ("gate", "exact"),
+    [(Gate(tolerance=0.5, agreement=0.9), answer), (Gate(tolerance=1e-3, advice="export to onnx"), None)],
+)
+def test_no_tolerance_is_named_where_none_helps(gate: Gate, exact: Callable[[Pixels], Probabilities] | None) -> None:
+    with pytest.raises(ParityError, match=r": export to onnx.*; the file was not kept$") as raised:
+        check(off_by(0.0625, one), gate=gate, exact=exact)
+    assert "--tolerance" not in str(raised.value)
+
+
+@pytest.mark.parametrize("exact", [None, answer])
+def test_the_tolerance_that_it_names_is_enough_for_every_comparison(
+    exact: Callable[[Pixels], Probabilities] | None,
+) -> None:
+    """One image answered otherwise than many fails first, and white, which is further off, after it."""
+
+    def wrong(images: Pixels) -> Probabilities:
+        found: Probabilities = several_shifted(0.004)(images) + (0.001 if one(images) else 0)
+        return found
+
+    with pytest.raises(ParityError, match=r" --tolerance (\S+) ") as raised:
+        check(wrong, gate=Gate(tolerance=1e-5), exact=exact)
+    (named,) = re.findall(r" --tolerance (\S+) ", str(raised.value))
+    assert check(wrong, gate=Gate(tolerance=float(named)), exact=exact).images == 9

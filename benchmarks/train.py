@@ -68,6 +68,20 @@ def whole(data_dir: Path | None, rounds: int) -> None:
 
 
 @main.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), envvar="KIT_DATA_DIR", show_envvar=True,
+              help="Folder of Fashion-MNIST; left out without.")  # fmt: skip
+@click.option("--cifar", type=click.Path(path_type=Path, exists=True), help="Folder of CIFAR-10 photos.")
+@click.option("--flowers", type=click.Path(path_type=Path, exists=True), help="Folder of photos of flowers.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
+def tuned(data_dir: Path | None, cifar: Path | None, flowers: Path | None, seeds: int) -> None:
+    """Compare default training with a tuned scikit-learn. Set OMP_NUM_THREADS=1 for times that compare."""
+    from .studies.tuned import compare
+    from .tools.sets import sets
+
+    show("Default training and a tuned scikit-learn", compare(sets(data_dir, cifar, flowers), seeds=seeds))
+
+
+@main.command()
 @fashion
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--sklearn", "scikit_learn", is_flag=True, help="Also scikit-learn, which takes minutes.")

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -71,6 +72,25 @@ def rows_of(*types: int) -> bytes:
 def test_what_is_no_png_rows(compressed: bytes) -> None:
     with pytest.raises(ValueError, match=r"out of range|not a zlib stream"):
         from_png_rows(compressed, (1, 2, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("rows", "pixels"),
+    [([0, 1, 2, 0, 3, 4], [1, 2, 3, 4]), ([1, 1, 2, 1, 3, 255], [1, 3, 3, 2]), ([2, 1, 3, 2, 1, 254], [1, 3, 2, 1])],
+    ids=["None", "Sub", "Up"],
+)
+def test_the_first_row_has_black_above_and_the_first_pixel_to_the_left(rows: list[int], pixels: list[int]) -> None:
+    assert from_png_rows(zlib.compress(bytes(rows)), (1, 2, 2, 1)).ravel().tolist() == pixels
+
+
+def test_a_bomb_is_not_unpacked_whole() -> None:
+    bomb = zlib.compress(bytes(10**8))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="out of range"):
+        from_png_rows(bomb, (1, 2, 2, 1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**6
 
 
 def test_not_more_than_may_be_unpacked() -> None:

@@ -1,11 +1,42 @@
 """The command line: a table of commands, each loaded only when it is called."""
 
+import os
 import sys
-from importlib import import_module
-from typing import Any
 
-import click
+INTERRUPTED = 130
 
+
+def discard_unfinished() -> None:
+    """Remove the files that are being written."""
+    if files := sys.modules.get("runtime.files"):
+        files.discard_unfinished()
+
+
+def end_interrupted() -> None:
+    """End this process at once, with the line and the exit status of Ctrl-C."""
+    discard_unfinished()
+    try:
+        os.write(2, b"kit: interrupted\n")
+    finally:
+        os._exit(INTERRUPTED)
+
+
+try:
+    import atexit
+    import errno
+    import signal
+    import threading
+    from collections.abc import Iterator
+    from contextlib import contextmanager, suppress
+    from importlib import import_module
+    from types import FrameType
+    from typing import Any
+
+    import click
+except KeyboardInterrupt:
+    end_interrupted()
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)  # why a write fails
 COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
     "export": ("export.cli:export", "Export a checkpoint to artefacts, each checked before it is saved."),
@@ -18,7 +49,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """The commands of the table above; their errors become one line and exit status 1."""
+    """The commands of the table above; their errors become one line and exit status 1, Ctrl-C one line and 130."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name the commands in the order of the work."""
@@ -37,6 +68,19 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, purpose) for name, (_, purpose) in COMMANDS.items()])
 
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Run the command line in this process."""
+        with interruptible(), printing():
+            return super().main(*arguments, **settings)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse empty arguments, which variables that are not set leave."""
+        for before, text in zip(["", *args], args, strict=False):
+            option, equals, value = text.partition("=")
+            if not text or (option.startswith("--") and equals and not value):
+                raise click.UsageError(f"expected a value for {option or before!r}, found an empty one", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that a user can cause ends in one line, any other is a bug and shows itself."""
         try:
@@ -46,6 +90,10 @@ class Commands(click.Group):
 
             vars(error).update(message=printable(error.message))
             raise
+        except KeyboardInterrupt:
+            discard_unfinished()  # where another Ctrl-C came before that was done
+            click.echo("kit: interrupted", err=True)
+            sys.exit(INTERRUPTED)
         except Exception as error:
             from runtime.errors import KitError
 
@@ -55,6 +103,56 @@ class Commands(click.Group):
 
             complain(error)
             sys.exit(1)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C interrupt a command, or end the process where none runs yet; once all is done it is ignored."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, or another's
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def interrupt(_signal: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt in a command; during an import, where it may get lost, end the process instead."""
+    while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        if frame.f_code is Commands.invoke.__code__:
+            raise KeyboardInterrupt
+        frame = frame.f_back
+    end_interrupted()
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Refuse a closed standard output, end in one line where it is full, and stand in for the other closed streams."""
+    if sys.stdin is None:
+        sys.stdin = click.open_file(os.devnull)
+    if sys.stdout is None:  # the next file that is opened would have its number, and what libraries print
+        click.echo("kit: expected standard output to print to, found it closed: redirect it to /dev/null", err=True)
+        sys.exit(1)
+    if sys.stderr is None:
+        sys.stderr = click.open_file(os.devnull, "w")
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        with suppress(OSError):
+            click.echo(f"kit: expected room for what is printed, found: {error.strerror}: print elsewhere", err=True)
+        sys.exit(1)
+    finally:
+        for name in ("stdout", "stderr"):
+            try:
+                getattr(sys, name).flush()
+            except OSError:  # Python would try again at the end, and complain
+                setattr(sys, name, click.open_file(os.devnull, "w"))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from runtime.text import as_json, printable, say
+from runtime.text import as_json, note, printable, say
 from trainer.checkpoint import FILE_NAME, RUNS, load_checkpoint
 
 from .errors import ExportError
-from .exporting import ExportReport
+from .exporting import ExportReport, output_path
 from .exporting import export as export_checkpoint
 from .formats import FORMATS
 from .gate.verification import Verification, load_images
@@ -54,18 +54,25 @@ def export(
     if output and len(formats) > 1 and not os.path.isdir(output):  # noqa: PTH112 - as below
         raise click.UsageError(f"with several formats --output is a folder that exists, found {output}")
     source = _checkpoint_path(checkpoint_or_run)
+    inputs = [str(source), *([verify_on] if verify_on else [])]
+    paths = {name: output_path(_target(source, output, FORMATS[name].suffix), name, inputs) for name in formats}
     checkpoint = load_checkpoint(source)
     data = load_images(checkpoint, verify_on, data_dir) if verify_on else None
-    reports = []
-    for name in formats:
-        target = source.with_suffix(FORMATS[name].suffix) if output is None else output
-        is_folder = os.path.isdir(target)  # noqa: PTH112 - as below
-        path = target / source.with_suffix(FORMATS[name].suffix).name if is_folder else target
-        report = export_checkpoint(
+    reports = [
+        export_checkpoint(
             checkpoint, name, path, tolerance=tolerance, opset=opset, target_ort=target_ort, verify_on=data
         )
-        reports.append(report)
+        for name, path in paths.items()
+    ]
     say(_as_json(reports) if as_document else _as_text(reports))
+
+
+def _target(source: Path, output: Path | None, suffix: str) -> Path:
+    """Return the file to write: beside the checkpoint, in a folder, or as named."""
+    beside = source.with_suffix(suffix)
+    if output is None:
+        return beside
+    return output / beside.name if os.path.isdir(output) else output  # noqa: PTH112 - as below
 
 
 def _checkpoint_path(given: Path | None) -> Path:
@@ -73,7 +80,7 @@ def _checkpoint_path(given: Path | None) -> Path:
         runs = sorted(RUNS.glob(f"*/{FILE_NAME}"), key=lambda path: path.stat().st_mtime_ns)
         if not runs:
             raise ExportError(f"expected a run under {RUNS}/, found none: `kit train` makes one, or name a checkpoint")
-        click.echo(f"exporting {printable(runs[-1])}", err=True)
+        note(f"exporting {runs[-1]}")
         return runs[-1]
     return given / FILE_NAME if os.path.isdir(given) else given  # noqa: PTH112 - Path raises for a name that is too long
 

@@ -1,7 +1,7 @@
 """Export: a file is written under a temporary name, opened again, compared with the model, and only then renamed."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 
 from runtime.artefact import PLAIN_VERSION, Metadata
 from runtime.digest import digest
-from runtime.files import replacing
+from runtime.files import check_target, replacing
 from runtime.golden import PNG_ROWS, Golden
 from runtime.image import Pixels
 from trainer.checkpoint import Checkpoint
@@ -74,7 +74,7 @@ def export(
     """
     if format not in FORMATS:
         raise ExportError(f"expected a format out of {', '.join(FORMATS)}, found {format!r}")
-    kind = FORMATS[format]
+    kind, file = FORMATS[format], output_path(path, format)
     gate = gate_for(kind.tolerance if tolerance is None else tolerance, kind.agreement)
     target = target_for(format, opset, target_ort)
     module = kind.load()
@@ -85,7 +85,7 @@ def export(
     metadata = describe(checkpoint, gate.tolerance, proof, numbers.centre)
     trained = partial(reference_probabilities, checkpoint)
     data = module.write(numbers, metadata, target)
-    with written(Path(path), data, module.open_artefact) as artefact:
+    with written(file, data, module.open_artefact) as artefact:
         parity = check_parity(
             artefact,
             metadata,
@@ -95,9 +95,29 @@ def export(
             partial(arithmetic_probabilities, arithmetic),
         )
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
-    return report(
-        format, Path(path), data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification
-    )
+    return report(format, file, data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification)
+
+
+def output_path(
+    path: str | os.PathLike[str],
+    format: str,  # noqa: A002 - as above
+    inputs: Iterable[str | os.PathLike[str]] = (),
+) -> Path:
+    """Return where to write an artefact.
+
+    inputs: what is read, and must not be replaced.
+    Raises ExportError where no file may be written, and for a file name that ends as those of another format do.
+    """
+    path = Path(path)
+    suffixes = [kind.suffix for kind in FORMATS.values() if path.name.lower().endswith(kind.suffix)]
+    ending = max(suffixes, key=len, default="")
+    if not FORMATS[format].suffix.endswith(ending):
+        raise ExportError(
+            f"{path}: expected a file name for {format}, found that it ends in {ending}: "
+            f"end it in {FORMATS[format].suffix}, or choose another --format"
+        )
+    check_target(path, ExportError, inputs)
+    return path
 
 
 @contextmanager

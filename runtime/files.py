@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -14,10 +15,14 @@ from .errors import KitError
 from .text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
+
+STANDARD_OUTPUT = "-"
+
+_unfinished: set[Path] = set()
 
 
 def check_regular(
@@ -54,7 +59,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def writable(path: Path, error: type[KitError] = KitError) -> Iterator[None]:
+def writable(path: FilePath, error: type[KitError] = KitError) -> Iterator[None]:
     """Raise `error` where the system refuses to write to `path` inside the block, as when the disk is full."""
     try:
         yield
@@ -64,14 +69,43 @@ def writable(path: Path, error: type[KitError] = KitError) -> Iterator[None]:
         ) from None
 
 
+def check_target(path: FilePath, error: type[KitError] = KitError, inputs: Iterable[FilePath] = ()) -> None:
+    """Refuse a place where no file may be written: a folder, a device, a pipe, a socket, "-", or a file that is read.
+
+    A link passes, whatever it leads to, as it is itself replaced; but not one that leads to an input.
+
+    error: what to raise.
+    inputs: files and folders that are read; names of other things are ignored.
+    """
+    if str(path) == STANDARD_OUTPUT:
+        raise error(f"{path}: expected a place to write to, found the name of standard output: name a file")
+    with writable(path, error), suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise error(f"{path}: expected a place to write to, found: {os.strerror(errno.EISDIR)}: name a file")
+        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+            raise error(f"{path}: expected a place to write to, found a device or a pipe: name a file")
+    check_not_read(path, error, inputs)
+
+
+def check_not_read(path: FilePath, error: type[KitError], inputs: Iterable[FilePath]) -> None:
+    """Refuse to write to one of `inputs`, under any of its names."""
+    for source in inputs:
+        with suppress(OSError, ValueError):  # where either does not exist they differ
+            if os.path.samefile(path, source):  # noqa: PTH121 - as said above
+                raise error(f"{path}: expected a place to write to, found what is read, {source}: name another")
+
+
 @contextmanager
 def replacing(path: Path, error: type[KitError] = KitError) -> Iterator[Path]:
     """Give a name beside `path` to write to; at the end of the block that file takes the place of `path`.
 
     Where the block fails, `path` stays as it was and nothing else is left. Makes the folder. Raises `error` where the
-    disk is full or the place cannot be written to.
+    disk is full or the place cannot be written to, as `check_target` says.
     """
+    check_target(path, error)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _unfinished.add(part)
     try:
         with writable(path, error):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +117,14 @@ def replacing(path: Path, error: type[KitError] = KitError) -> Iterator[Path]:
             part.replace(path)
     finally:
         with suppress(OSError):  # a folder that cannot be read holds no such file
+            part.unlink(missing_ok=True)
+        _unfinished.discard(part)
+
+
+def discard_unfinished() -> None:
+    """Remove the files that `replacing` has begun in this process, which is about to end."""
+    for part in list(_unfinished):
+        with suppress(OSError):
             part.unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 
@@ -29,9 +30,11 @@ def say(text: str) -> None:
 
 def complain(message: object) -> None:
     """Print an error on standard error, in one line."""
-    print(f"kit: {printable(one_line(message))}", file=sys.stderr)
+    note(f"kit: {one_line(message)}")
 
 
 def note(text: object) -> None:
-    """Print a line on standard error."""
-    print(printable(text), file=sys.stderr)
+    """Print a line on standard error, if it can be written to."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(printable(text), file=sys.stderr)

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from runtime.text import printable
+from runtime.text import note
 
 if TYPE_CHECKING:
     from .fitting import Epoch
@@ -22,7 +20,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line."""
         if self._shown:
-            click.echo(printable(text), err=True)
+            note(text)
 
     def decoding(self, done: int, total: int) -> None:
         """Show how many images have been decoded."""

@@ -68,8 +68,12 @@ def test_json_is_the_reports_and_nothing_else(runs: Kit) -> None:
         (["absent"], 1, "kit: absent: expected a checkpoint, found no such file: make one with `kit train`"),
         (["folder"], 1, "kit: folder/model.safetensors: expected a checkpoint, found no such file"),
         (["file"], 1, "kit: file: expected a checkpoint (model.safetensors), found a file that is not a valid one"),
-        (["--tolerance", "1e-15"], 1, "kit: expected probabilities within 1e-15 of the trained model's"),
+        (["--tolerance", "1e-15"], 1, "kit: expected probabilities within 1e-15 of "),
         (["--output", "file/below.onnx"], 1, "kit: file/below.onnx: expected a place to write to"),
+        (["--output", "/dev/null"], 1, "kit: /dev/null: expected a place to write to, found a device or a pipe: name"),
+        (["--output", "-"], 1, "kit: -: expected a place to write to, found the name of standard output: name a file"),
+        (["--output", ""], 2, "expected a value for '--output', found an empty one"),
+        (["--target-ort", ""], 2, "expected a value for '--target-ort', found an empty one"),
         (["--format", "tflite"], 2, "Invalid value for '--format'"),
         (["--tolerance", "0"], 2, "Invalid value for '--tolerance'"),
         (["--format", "onnx", "--format", "torchscript", "--output", "a.onnx"], 2, "with several formats --output is"),
@@ -83,6 +87,46 @@ def test_what_cannot_be_done(runs: Kit, arguments: list[str], status: int, messa
     assert result.stdout == ""
     assert message in result.stderr
     assert [path.name for path in Path("runs/second").iterdir()] == ["model.safetensors"]
+
+
+def test_the_checkpoint_is_not_replaced(runs: Kit) -> None:
+    """Under any of its names, and where the default name is its own."""
+    checkpoint = Path("runs/first/model.safetensors")
+    Path("link").symlink_to(checkpoint)
+    Path("hard.onnx").hardlink_to(checkpoint)
+    before = checkpoint.read_bytes()
+    for arguments in (
+        [checkpoint, "--output", checkpoint],
+        [checkpoint, "--output", "link"],
+        [checkpoint, "--output", "hard.onnx"],
+        ["hard.onnx"],
+        ["link", "--output", checkpoint],
+    ):
+        result = runs("export", *arguments)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "expected a place to write to, found what is read, " in result.stderr
+    assert checkpoint.read_bytes() == Path("hard.onnx").read_bytes() == before
+    assert Path("link").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("format_name", "name", "ending"),
+    [
+        ("onnx", "x.pt", ".pt"),
+        ("onnx", "x.int8.onnx", ".int8.onnx"),
+        ("onnx-int8", "x.ONNX", ""),
+        ("onnx", "x.model", ""),
+        ("ort", "x.onnx", ".onnx"),
+        ("pt2", "x.pt", ".pt"),
+        ("torchscript", "x.PT2", ".pt2"),
+    ],
+)
+def test_a_file_name_of_another_format(runs: Kit, format_name: str, name: str, ending: str) -> None:
+    result = runs("export", "--format", format_name, "--output", name)
+    if ending:
+        assert result.exit_code == 1
+        assert f"kit: {name}: expected a file name for {format_name}, found that it ends in {ending}: " in result.stderr
+    assert Path(name).exists() == (not ending)
 
 
 def test_no_run(run_kit: Kit) -> None:

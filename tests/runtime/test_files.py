@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from runtime import InputError, KitError
-from runtime.files import check_regular, discard_parts, read_at_most, replacing, write_atomic
+from runtime.files import (
+    check_regular,
+    check_target,
+    discard_parts,
+    discard_unfinished,
+    read_at_most,
+    replacing,
+    write_atomic,
+)
 from tests.interpreter import run_python
 
 
@@ -76,6 +84,68 @@ def test_unfinished_files_are_discarded(tmp_path: Path) -> None:
     discard_parts(tmp_path)
     discard_parts(tmp_path / "absent")
     assert {path.name for path in tmp_path.iterdir()} == {".a.1.part", "c.part", ".d"}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("/dev/null", "a device or a pipe"),
+        ("pipe", "a device or a pipe"),
+        ("socket", "a device or a pipe"),
+        ("folder", "Is a directory"),
+        ("", "Is a directory"),
+        ("..", "Is a directory"),
+        ("-", "the name of standard output"),
+        ("pipe/below", "Not a directory"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_what_is_not_replaced(name: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        before = {path: path.lstat().st_ino for path in (Path("/dev/null"), *tmp_path.iterdir())}
+        with pytest.raises(KitError, match=rf": expected a place to write to, found:? {found}: "):
+            write_atomic(Path(name), b"data")
+    assert {path: path.lstat().st_ino for path in (Path("/dev/null"), *tmp_path.iterdir())} == before
+
+
+def test_a_link_is_replaced_whatever_it_leads_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for target in ("/dev/null", "pipe", ".", "nowhere", "link"):
+        (tmp_path / "link").symlink_to(target)
+        write_atomic(tmp_path / "link", b"data")
+        assert (tmp_path / "link").read_bytes() == b"data"
+        (tmp_path / "link").unlink()
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_an_input_is_not_replaced_under_any_name(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"only copy")
+    (tmp_path / "link").symlink_to("source")
+    (tmp_path / "hard").hardlink_to(source)
+    (tmp_path / "here").symlink_to(".")
+    for name in ("source", "link", "hard", "here/source"):
+        message = f"{tmp_path / name}: expected a place to write to, found what is read, {source}: name another"
+        with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+            check_target(tmp_path / name, InputError, ["digits", source])
+    with pytest.raises(KitError, match="found what is read"):
+        check_target(source, KitError, [tmp_path / "link"])
+    check_target(tmp_path / "other", KitError, [source, tmp_path / "other"])
+
+
+def test_what_is_begun_can_be_removed_at_any_moment(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with replacing(path) as part:
+        part.write_bytes(b"half")
+        discard_unfinished()
+        assert list(tmp_path.iterdir()) == []
+        part.write_bytes(b"whole")
+    discard_unfinished()
+    assert path.read_bytes() == b"whole"
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe", "socket"])

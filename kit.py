@@ -6,15 +6,8 @@ import sys
 INTERRUPTED = 130
 
 
-def discard_unfinished() -> None:
-    """Remove the files that are being written."""
-    if files := sys.modules.get("runtime.files"):
-        files.discard_unfinished()
-
-
 def end_interrupted() -> None:
     """End this process at once, with the line and the exit status of Ctrl-C."""
-    discard_unfinished()
     try:
         os.write(2, b"kit: interrupted\n")
     finally:
@@ -90,11 +83,10 @@ class Commands(click.Group):
 
             vars(error).update(message=printable(error.message))
             raise
-        except KeyboardInterrupt:
-            discard_unfinished()  # where another Ctrl-C came before that was done
-            click.echo("kit: interrupted", err=True)
-            sys.exit(INTERRUPTED)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
+            if comes_of(error, KeyboardInterrupt):
+                click.echo("kit: interrupted", err=True)
+                sys.exit(INTERRUPTED)
             from runtime.errors import KitError
 
             if not isinstance(error, KitError):
@@ -105,6 +97,13 @@ class Commands(click.Group):
             sys.exit(1)
 
 
+def comes_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an exception of that kind led to this one, as where a library's initialization was interrupted."""
+    while error and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Let Ctrl-C interrupt a command, or end the process where none runs yet; once all is done it is ignored."""
@@ -112,18 +111,26 @@ def interruptible() -> Iterator[None]:
     if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, or another's
         yield
         return
+    others = sys.unraisablehook
+
+    def lost(found: "sys.UnraisableHookArgs") -> None:
+        """Hear Ctrl-C where Python can raise nothing, as in a weak reference's callback during an import."""
+        end_interrupted() if issubclass(found.exc_type, KeyboardInterrupt) else others(found)
+
     signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = lost
     try:
         yield
     finally:
+        sys.unraisablehook = others
         signal.signal(signal.SIGINT, signal.default_int_handler)
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def interrupt(_signal: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt in a command; during an import, where it may get lost, end the process instead."""
-    while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        if frame.f_code is Commands.invoke.__code__:
+    """Raise KeyboardInterrupt in a command, which clears up; where none runs yet, end the process."""
+    while frame:
+        if frame.f_code is click.Command.invoke.__code__:
             raise KeyboardInterrupt
         frame = frame.f_back
     end_interrupted()

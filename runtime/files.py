@@ -22,8 +22,6 @@ FilePath: TypeAlias = "str | os.PathLike[str]"
 
 STANDARD_OUTPUT = "-"
 
-_unfinished: set[Path] = set()
-
 
 def check_regular(
     path: FilePath, subject: str, error: type[KitError], *, limit: int | None = None, remedy: str = "name a file"
@@ -105,7 +103,6 @@ def replacing(path: Path, error: type[KitError] = KitError) -> Iterator[Path]:
     """
     check_target(path, error)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    _unfinished.add(part)
     try:
         with writable(path, error):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,14 +114,6 @@ def replacing(path: Path, error: type[KitError] = KitError) -> Iterator[Path]:
             part.replace(path)
     finally:
         with suppress(OSError):  # a folder that cannot be read holds no such file
-            part.unlink(missing_ok=True)
-        _unfinished.discard(part)
-
-
-def discard_unfinished() -> None:
-    """Remove the files that `replacing` has begun in this process, which is about to end."""
-    for part in list(_unfinished):
-        with suppress(OSError):
             part.unlink(missing_ok=True)
 
 

@@ -37,4 +37,4 @@ def note(text: object) -> None:
     """Print a line on standard error, if it can be written to."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(printable(text), file=sys.stderr)
+            print(printable(text), file=sys.stderr, flush=True)

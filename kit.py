@@ -63,6 +63,10 @@ class Commands(click.Group):
 
     def main(self, *arguments: Any, **settings: Any) -> Any:
         """Run the command line in this process."""
+        if getattr(sys, "frozen", False):  # worker processes then start this program too
+            import multiprocessing
+
+            multiprocessing.freeze_support()
         with interruptible(), printing():
             return super().main(*arguments, **settings)
 
@@ -123,17 +127,31 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = others
+        sys.meta_path = [finder for finder in sys.meta_path if not isinstance(finder, NoImports)]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def interrupt(_signal: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt in a command, which clears up; where none runs yet, end the process."""
+    importing = False
     while frame:
+        importing |= frame.f_code.co_filename.startswith("<frozen importlib")
         if frame.f_code is click.Command.invoke.__code__:
+            if importing:
+                sys.meta_path = [NoImports(), *sys.meta_path]
             raise KeyboardInterrupt
         frame = frame.f_back
     end_interrupted()
+
+
+class NoImports:
+    """Raises KeyboardInterrupt at every later import, since a library's own may have caught the first one."""
+
+    def find_spec(self, *_: object) -> None:
+        """Look for a module, in the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
 
 
 @contextmanager

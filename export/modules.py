@@ -9,43 +9,30 @@ to_onnx(network, "model.onnx", labels=["cat", "dog", "owl"], image=ImageContract
 ```
 """
 
-import copy
-import io
-import json
 import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Required, TypedDict, Unpack
+from typing import Any, Literal, Required, TypedDict, Unpack
 
-import numpy as np
 import torch
 
-from runtime.artefact import INPUT, OUTPUT, Metadata, dumps, from_json
-from runtime.errors import KitError, needs_extra
-from runtime.golden import Golden
+from runtime.artefact import INPUT, OUTPUT
+from runtime.errors import ArtefactError, needs_extra
 from runtime.image import ImageContract, Pixels
-from runtime.pixel_statistics import PixelStatistics
 from runtime.seal import seal
 from runtime.text import one_line
 
-from .appearance import pixel_statistics
 from .errors import ExportError
-from .exporting import ExportReport, gate_for, report, written
-from .formats import FLOAT_TOLERANCE
+from .exporting import ExportReport, report, written
 from .formats import onnx as onnx_format
 from .formats import torchscript as torchscript_format
 from .formats.compatibility import Target
 from .formats.target import target_for
-from .gate.parity import Artefact, check_parity, probes
-from .raw_pixels import RawPixels, run
+from .gate.parity import Artefact, check_parity
+from .module_subject import Subject, explained, subject_of
 
 OPSET = 18  # the oldest that torch's exporter writes
-EXAMPLES = 2  # random golden examples; the file carries them
-RANDOM_IMAGES = 32  # to compare on; a network in float64 is slow
 OF_THE_SOURCE = ("metadata_props", "doc_string")
 
 
@@ -59,6 +46,9 @@ class About(TypedDict, total=False):
     examples: uint8 [G, H, W, C], a few real images as golden examples; by default random ones.
     provenance: more about the model, as JSON.
     tolerance: largest difference in probability allowed, by default 1e-5.
+    outputs: "logits", to which the artefact applies softmax, or "probabilities", to which it does not; the sum of each
+        row has to be 1 within the tolerance. By default logits, and a module that seems to end in a sigmoid is refused;
+        one that ends in softmax is refused with "logits" too.
     """
 
     labels: Required[Sequence[str]]
@@ -68,6 +58,7 @@ class About(TypedDict, total=False):
     examples: Pixels
     provenance: Mapping[str, Any]
     tolerance: float
+    outputs: Literal["logits", "probabilities"]
 
 
 def to_onnx(
@@ -80,7 +71,10 @@ def to_onnx(
 ) -> ExportReport:
     """Write a module as an ONNX artefact, if the written file predicts what the module predicts in float64.
 
-    module: float32 [N, C, H, W] → logits [N, K], for images of the size in `image`; it is not changed.
+    For the prediction in float64 everything in the module is, casts to float32 and constants included.
+
+    module: float32 [N, C, H, W] → logits [N, K], for images of the size in `image`; it is not changed. It is run as
+        after `eval()`, on the CPU, and without torch.compile and DataParallel.
     opset: ONNX opset version, 18 or newer.
     target_ort: oldest onnxruntime that has to load the file, such as "1.15".
     about: the fields of `About`.
@@ -93,9 +87,9 @@ def to_onnx(
             f"expected an opset from {OPSET}, the oldest that torch's exporter writes, found {target.opset}: "
             "leave it out, every onnxruntime since 1.15 loads that one"
         )
-    subject = _subject(module, **about)
+    subject = subject_of(module, **about)
     image = subject.metadata.image
-    with _explained("torch.onnx.export can write", "change the module, or use to_torchscript"):
+    with explained("torch.onnx.export can write", "change the module, or use to_torchscript"):
         with needs_extra("train", "exporting a module to ONNX"):
             program: Any = torch.onnx.export(
                 subject.single,
@@ -114,119 +108,39 @@ def to_onnx(
         del model.graph.value_info[:]
         model.producer_version = ""
         data = seal(onnx_format.finish(model, subject.metadata, target))
-    return _export("onnx", Path(path), subject, data, onnx_format.open_artefact)
+    return _export("onnx", Path(path), subject, data, onnx_format.open_artefact, "to_torchscript")
 
 
 def to_torchscript(module: torch.nn.Module, path: str | os.PathLike[str], **about: Unpack[About]) -> ExportReport:
     """Write a module as a TorchScript artefact; torch.jit has to be able to script it. The rest is as for `to_onnx`."""
-    subject = _subject(module, **about)
-    with _explained("torch.jit.script can read", "change the module, or use to_onnx"):
+    subject = subject_of(module, **about)
+    with explained("torch.jit.script can read", "change the module, or use to_onnx"):
         data = torchscript_format.save(subject.single, subject.metadata)
-    return _export("torchscript", Path(path), subject, data, torchscript_format.open_artefact)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Subject:
-    """A module to export.
-
-    single, exact: the module on raw pixels, in float32 and in float64.
-    metadata: of the artefact.
-    """
-
-    single: RawPixels
-    exact: RawPixels
-    metadata: Metadata
-
-
-def _subject(
-    module: torch.nn.Module,
-    *,
-    labels: Sequence[str],
-    image: ImageContract,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
-    examples: Pixels | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    tolerance: float = FLOAT_TOLERANCE,
-) -> _Subject:
-    """Wrap copies of the module, run it on the examples, and check the settings."""
-    gate_for(tolerance)
-    channels = _channels(image, mean, std)
-    golden = _random_images(image) if examples is None else _checked(examples, image)
-    with _explained(
-        f"takes images [N, {image.channels}, {image.height}, {image.width}], in float32 as in float64",
-        "give its size and colour in image=, and let it compute in the dtype of its input",
-    ):
-        single = RawPixels(copy.deepcopy(module).cpu().float(), *(values.float() for values in channels)).eval()
-        exact = RawPixels(copy.deepcopy(module).cpu().double(), *channels).eval()
-        probabilities = run(exact, golden)
-    if probabilities.shape != (len(golden), len(labels)):
-        raise ExportError(
-            f"expected logits [{len(golden)}, {len(labels)}] for {len(golden)} images and {len(labels)} labels, found "
-            f"{list(probabilities.shape)}: give a label for every output"
-        )
-    metadata = Metadata(
-        labels=tuple(labels),
-        image=image,
-        pixel_statistics=None if examples is None else _statistics(golden),
-        golden=Golden(images=golden, probabilities=probabilities.astype(np.float32), tolerance=tolerance),
-        provenance=_as_json({"module": type(module).__name__, **(provenance or {})}),
-    )
-    from_json(metadata.to_json())  # raises what a reader of the file would raise
-    return _Subject(single=single, exact=exact, metadata=metadata)
+    return _export("torchscript", Path(path), subject, data, torchscript_format.open_artefact, "to_onnx")
 
 
 def _export(
     format: str,  # noqa: A002 - the word that users know
     path: Path,
-    subject: _Subject,
+    subject: Subject,
     data: bytes,
     open_artefact: Callable[[Path], Artefact],
+    other: str,
 ) -> ExportReport:
-    metadata = subject.metadata
-    gate = gate_for(metadata.golden.tolerance)
-    images = probes(metadata.image, metadata.golden.images, random=RANDOM_IMAGES)
-    with written(path, data, open_artefact) as artefact:
-        parity = check_parity(artefact, metadata, images, partial(run, subject.exact), gate)
-    return report(format, path, data, parity=parity, tolerance=gate.tolerance)
-
-
-def _channels(image: ImageContract, mean: Sequence[float], std: Sequence[float]) -> list[torch.Tensor]:
-    """Return mean and std, each float64 [C], or [1] for all channels. Raises ExportError."""
-    found = [np.asarray(values, np.float64) for values in (mean, std)]
-    shapes = {(1,), (image.channels,)}
-    if not all(values.shape in shapes and np.isfinite(values).all() for values in found) or not (found[1] > 0).all():
-        raise ExportError(
-            f"expected mean and std of {image.channels} finite numbers, std above 0, found {found[0].tolist()} and "
-            f"{found[1].tolist()}: give one a channel, for pixels from 0 to 1"
-        )
-    return [torch.from_numpy(values) for values in found]
-
-
-def _checked(examples: Pixels, image: ImageContract) -> Pixels:
-    found = np.asarray(examples)
-    if found.dtype != np.uint8 or found.shape[1:] != image.shape or not len(found):
-        raise ExportError(
-            f"expected examples of uint8 [G, {', '.join(map(str, image.shape))}], at least one, "
-            f"found {found.dtype} {list(found.shape)}: pass raw pixels of the model's size"
-        )
-    return found
-
-
-def _as_json(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a provenance as it reads back from the file. Raises ExportError."""
+    """Write the file, if it holds what the module computes. other: what to export with where it does not."""
+    advice = (
+        "let it compute in float32, without autocast and with moderate numbers, finite for any image and the same each "
+        f"time, or use {other}"
+    )
+    gate = replace(subject.gate, advice=advice)
     try:
-        return dict(json.loads(dumps(provenance)))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ExportError(f"expected a provenance that is JSON, found one that is not: {error}") from None
-
-
-def _random_images(image: ImageContract) -> Pixels:
-    return np.random.default_rng(1).integers(0, 256, (EXAMPLES, *image.shape), np.uint8)
-
-
-def _statistics(images: Pixels) -> PixelStatistics:
-    return pixel_statistics(images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2)), images)
+        with written(path, data, open_artefact) as artefact:
+            parity = check_parity(artefact, subject.metadata, subject.probes, subject.trained, gate)
+    except ArtefactError as error:
+        raise ExportError(
+            f"expected a module whose file runs, found one whose file does not ({one_line(error)}): {advice}"
+        ) from error
+    return report(format, path, data, parity=parity, tolerance=gate.tolerance)
 
 
 def _check_asked(model: Any, target: Target) -> None:
@@ -251,22 +165,3 @@ def _forget_source(message: Any) -> None:
         if field.message_type:
             for part in [value] if hasattr(value, "ListFields") else value:
                 _forget_source(part)
-
-
-@contextmanager
-def _explained(expected: str, advice: str) -> Iterator[None]:
-    """Raise an error of torch's exporters as an ExportError, and silence their warnings: the file is checked anyway."""
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    except KitError:
-        raise
-    except Exception as error:  # torch's exporters raise many types
-        reason: BaseException = error
-        while reason.__cause__:  # torch wraps it in advice for its own developers
-            reason = reason.__cause__
-        raise ExportError(
-            f"expected a module that {expected}, found one that fails "
-            f"({type(reason).__name__}: {one_line(reason)[:200]}): {advice}"
-        ) from error

@@ -1,12 +1,15 @@
-"""Modules of torch that take raw pixels and give probabilities, as an artefact does."""
+"""Modules of torch that take raw pixels, as an artefact does."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
 from runtime.artefact import EXTRA_FILE, from_text
 from runtime.image import Pixels
@@ -16,6 +19,8 @@ from .arithmetic.centre import Centred
 from .arithmetic.fold import Folded
 from .errors import ExportError
 from .gate.parity import Probabilities
+
+DOUBLED = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 
 
 class SoftmaxRegression(torch.nn.Module):
@@ -66,9 +71,9 @@ def softmax_regression(numbers: Folded | Centred) -> torch.nn.Module:
 
 
 class RawPixels(torch.nn.Module):
-    """A classifier on raw pixels around one on normalised float images: uint8 [N, H, W, C] → float32 [N, K].
+    """A module on raw pixels around one on normalised float images, with the outputs of that.
 
-    module: float32 [N, C, H, W] → logits [N, K].
+    module: floating-point [N, C, H, W] → outputs.
     mean, std: [C]; the module's input is (pixel / 255 − mean) / std.
     """
 
@@ -82,9 +87,9 @@ class RawPixels(torch.nn.Module):
         self.register_buffer("std", std[:, None, None])
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 [N, H, W, C] → probabilities [N, K], in the dtype of mean and std."""
+        """uint8 [N, H, W, C] → the module's outputs; it computes in the dtype of mean and std."""
         pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
-        return torch.softmax(self.module((pixels / 255 - self.mean) / self.std), dim=1)
+        return self.module((pixels / 255 - self.mean) / self.std)  # type: ignore[no-any-return]
 
 
 class TorchArtefact:
@@ -92,11 +97,11 @@ class TorchArtefact:
 
     kind: the file's format, for messages.
     load: returns the module at a path, and fills in the extra files by name.
-    Raises ExportError for a file that torch refuses, and ArtefactError for metadata that are not valid.
+    Raises ExportError for a file that torch refuses or cannot run, and ArtefactError for metadata that are not valid.
     """
 
     def __init__(self, path: Path, kind: str, load: Callable[[Path, dict[str, str]], torch.nn.Module]) -> None:
-        extra = {EXTRA_FILE: ""}
+        self._kind, extra = kind, {EXTRA_FILE: ""}
         try:
             self._module = load(path, extra)
         except (RuntimeError, ValueError, BadZipFile) as error:
@@ -106,7 +111,13 @@ class TorchArtefact:
 
     def probabilities(self, pixels: Pixels) -> Probabilities:
         """uint8 [N, H, W, C] → float32 [N, K]."""
-        return run(self._module, pixels)
+        try:
+            return run(self._module, pixels)
+        except Exception as error:  # torch.jit.Error is none of its RuntimeErrors
+            raise ExportError(
+                f"expected a {self._kind} file that runs, found one that fails for {len(pixels)} images "
+                f"({described(error)}): export to onnx"
+            ) from error
 
 
 def run(module: torch.nn.Module, pixels: Pixels) -> Probabilities:
@@ -114,3 +125,38 @@ def run(module: torch.nn.Module, pixels: Pixels) -> Probabilities:
     with torch.inference_mode():
         result: Probabilities = module(torch.from_numpy(np.array(pixels))).numpy()
     return result
+
+
+def run_in_float64(module: torch.nn.Module, pixels: Pixels) -> Probabilities:
+    """Do the same in float64 throughout, what the module asks for in float32 included."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with _InFloat64():  # type: ignore[no-untyped-call]
+            return run(module, pixels)
+    finally:
+        torch.set_default_dtype(usual)
+
+
+class _InFloat64(TorchDispatchMode):
+    """Gives every operation float64 for float32: for dtypes, as in x.float(), and for constants."""
+
+    def __torch_dispatch__(self, function: Any, _: Any, arguments: Any = (), named: Any = None) -> Any:
+        arguments, named = tree_map(_doubled, (arguments, named or {}))
+        return function(*arguments, **named)
+
+
+def _doubled(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.dtype in DOUBLED:
+        return value.to(DOUBLED[value.dtype])
+    return DOUBLED.get(value, value) if isinstance(value, torch.dtype) else value
+
+
+def described(error: BaseException) -> str:
+    """Name the type of the error that caused it, and what it says; torch wraps it in advice for its own developers."""
+    while error.__cause__:
+        error = error.__cause__
+    text = str(error).rstrip()
+    if "TorchScript interpreter" in text:  # which tells where first, then what
+        text = text.splitlines()[-1]
+    return f"{type(error).__name__}: {one_line(text or error)[:200]}"

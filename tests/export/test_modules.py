@@ -204,7 +204,14 @@ def test_opset_and_ir_version(
 
 
 def test_every_setting_is_read(small: Subject, write: Write, tmp_path: Path) -> None:
-    chosen = {"mean": [0.5], "std": [0.5], "examples": pictures(small.image, 2), "provenance": {}, "tolerance": 1e-4}
+    chosen = {
+        "mean": [0.5],
+        "std": [0.5],
+        "examples": pictures(small.image, 2),
+        "provenance": {},
+        "tolerance": 1e-4,
+        "outputs": "logits",
+    }
     about = small.about | chosen
     assert set(about) == set(About.__annotations__)
     write(small.network, tmp_path / "model", **about)

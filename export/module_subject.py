@@ -22,7 +22,7 @@ from .appearance import pixel_statistics
 from .errors import ExportError
 from .exporting import gate_for
 from .formats import FLOAT_TOLERANCE
-from .gate.parity import Answer, Gate, Probabilities, Probes, probes, softmax
+from .gate.parity import Answer, Gate, Probabilities, Probes, probes
 from .module_copy import checked_module, copied
 from .module_outputs import OUTPUTS, check_logits, check_outputs, check_probabilities, may_be_probabilities
 from .raw_pixels import RawPixels, described, run_in_float64
@@ -65,25 +65,21 @@ def subject_of(
     """Copy the module, run the copies on the examples, and check settings and outputs."""
     gate = gate_for(tolerance)
     if outputs not in (None, *OUTPUTS):
-        raise ExportError(f"expected outputs of {' or '.join(map(repr, OUTPUTS))}, found {outputs!r}")
+        raise ExportError(f"expected outputs of {' or '.join(map(repr, OUTPUTS))}, found {outputs!r}: give one of them")
     channels = _channels(image, mean, std)
     golden = _random_images(image) if examples is None else _checked(examples, image)
     images = probes(image, golden, random=RANDOM_IMAGES)
     plain = checked_module(module)
     _try_out(_on_pixels(plain, channels, torch.float32), golden, len(labels))
     exact = _on_pixels(plain, channels, torch.float64)
-
-    def finish(found: Probabilities) -> Probabilities:
-        with np.errstate(invalid="ignore"):  # of infinite logits: checked below
-            return found if outputs == "probabilities" else softmax(found.astype(np.float64))
-
+    last = torch.nn.Identity() if outputs == "probabilities" else torch.nn.Softmax(dim=1)
     with explained(
         "computes in float64 too, for the reference",
         "let it compute in the dtype of its input, or export it as it was before it was quantised",
     ):
         found = run_in_float64(exact, golden)
         _check_kind(found, exact, images, outputs, tolerance)
-    probabilities = finish(found)
+    probabilities = last(torch.from_numpy(found)).numpy()
     _check_finite(probabilities, images.names, plain)
     metadata = Metadata(
         labels=tuple(labels),
@@ -93,11 +89,9 @@ def subject_of(
         provenance=_as_json({"module": type(plain).__name__, **(provenance or {})}),
     )
     from_json(metadata.to_json())  # raises what a reader of the file would raise
-    single = _on_pixels(plain, channels, torch.float32)
-    whole = single if outputs == "probabilities" else torch.nn.Sequential(single, torch.nn.Softmax(dim=1))
     return Subject(
-        single=whole.eval(),
-        trained=lambda pixels: finish(run_in_float64(exact, pixels)),
+        single=torch.nn.Sequential(_on_pixels(plain, channels, torch.float32), last).eval(),
+        trained=partial(run_in_float64, torch.nn.Sequential(exact, last).eval()),
         metadata=metadata,
         probes=images,
         gate=gate,

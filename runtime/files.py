@@ -68,26 +68,27 @@ def writable(path: FilePath, error: type[KitError] = KitError) -> Iterator[None]
 
 
 def check_target(path: FilePath, error: type[KitError] = KitError, inputs: Iterable[FilePath] = ()) -> None:
-    """Refuse a place where no file may be written: a folder, a device, a pipe, a socket, "-", or a file that is read.
+    """Refuse a place where no file may be written: a folder, a device, a pipe, a socket, or as `check_name` says.
 
     A link passes, whatever it leads to, as it is itself replaced; but not one that leads to an input.
-
-    error: what to raise.
-    inputs: files and folders that are read; names of other things are ignored.
     """
-    if str(path) == STANDARD_OUTPUT:
-        raise error(f"{path}: expected a place to write to, found the name of standard output: name a file")
+    check_name(path, error, inputs)
     with writable(path, error), suppress(FileNotFoundError):
         mode = os.lstat(path).st_mode
         if stat.S_ISDIR(mode):
             raise error(f"{path}: expected a place to write to, found: {os.strerror(errno.EISDIR)}: name a file")
         if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
             raise error(f"{path}: expected a place to write to, found a device or a pipe: name a file")
-    check_not_read(path, error, inputs)
 
 
-def check_not_read(path: FilePath, error: type[KitError], inputs: Iterable[FilePath]) -> None:
-    """Refuse to write to one of `inputs`, under any of its names."""
+def check_name(path: FilePath, error: type[KitError], inputs: Iterable[FilePath]) -> None:
+    """Refuse to write a file or a folder that is called "-", or that is one of `inputs`, under any of its names.
+
+    error: what to raise.
+    inputs: files and folders that are read; names of other things are ignored.
+    """
+    if str(path) == STANDARD_OUTPUT:
+        raise error(f"{path}: expected a place to write to, found the name of standard output: name another")
     for source in inputs:
         with suppress(OSError, ValueError):  # where either does not exist they differ
             if os.path.samefile(path, source):  # noqa: PTH121 - as said above

@@ -95,7 +95,7 @@ def train(
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.device import choose_device
-        from .data.load import load_data
+        from .data.load import NAMES, load_data
         from .report.run import Run
 
     device = choose_device(config.device)
@@ -103,7 +103,8 @@ def train(
         progress = Progress(config.last_epoch, shown=group.rank == 0)
         load = partial(load_data, data, data_dir=data_dir, image_size=image_size, color=color, seed=config.seed)
         dataset = group.in_turn(partial(load, progress=progress.decoding))
-        run = Run(out or Path("runs") / dataset.name, dataset, plots=report) if group.rank == 0 else None
+        folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
+        run = Run(folder, dataset, plots=report, inputs=inputs) if group.rank == 0 else None
         progress.say(f"{_summary(dataset)}; on {device.type}" + (f", {group.size} processes" * (group.size > 1)))
         saved = group.shared(run.saved() if run and (resume or distributed.restarted()) else None)
         if not saved or saved.progress is not None:

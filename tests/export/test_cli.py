@@ -71,7 +71,7 @@ def test_json_is_the_reports_and_nothing_else(runs: Kit) -> None:
         (["--tolerance", "1e-15"], 1, "kit: expected probabilities within 1e-15 of "),
         (["--output", "file/below.onnx"], 1, "kit: file/below.onnx: expected a place to write to"),
         (["--output", "pipe"], 1, "kit: pipe: expected a place to write to, found a device or a pipe: name a file"),
-        (["--output", "-"], 1, "kit: -: expected a place to write to, found the name of standard output: name a file"),
+        (["--output", "-"], 1, "kit: -: expected a place to write to, found the name of standard output: name"),
         (["--output", ""], 2, "expected a value for '--output', found an empty one"),
         (["--target-ort", ""], 2, "expected a value for '--target-ort', found an empty one"),
         (["--format", "tflite"], 2, "Invalid value for '--format'"),

@@ -185,6 +185,60 @@ def test_without_torch(tmp_path: Path) -> None:
     assert result.stderr == "kit: kit train needs torch, which is not installed: pip install 'softmax-kit[train]'\n"
 
 
+def test_a_folder_that_cannot_take_the_run(run_kit: Kit) -> None:
+    """It is refused before training; the images are not mixed with the run's files."""
+    for label in ("day", "night"):
+        Path("photos", label).mkdir(parents=True)
+        for number in range(8):
+            Image.new("L", (4, 4), number).save(f"photos/{label}/{number}.png")
+    Path("link").symlink_to("photos")
+    os.mkfifo("pipe")
+    for name in ("model.safetensors", "report.json"):
+        Path("pipes", name).parent.mkdir(exist_ok=True)
+        os.mkfifo(f"pipes/{name}")
+    Path("folders/mistakes.png").mkdir(parents=True)
+    for source, out, found in (
+        ("photos", "photos", "found what is read, photos: name another"),
+        ("photos", "link", "found what is read, photos: name another"),
+        ("digits", "-", "found the name of standard output: name another"),
+        ("digits", "pipe", "found: Not a directory: "),
+        ("digits", "pipes", "found a device or a pipe: name a file"),
+        ("digits", "folders", "found: Is a directory: name a file"),
+    ):
+        before = sorted(Path().rglob("*"))
+        result = run_kit("train", "--data", source, "--out", out, "--epochs", "1")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "epoch" not in result.stderr
+        assert f": expected a place to write to, {found}" in result.stderr
+        assert [path for path in sorted(Path().rglob("*")) if path.parts[0] != "cache"] == [
+            path for path in before if path.parts[0] != "cache"
+        ]
+    Path("digits").mkdir()
+    assert run_kit("train", *SHORT, "--out", "digits", "--epochs", "1").exit_code == 0
+
+
+@pytest.mark.spawns
+@pytest.mark.parametrize("home", [None, "/proc/no-such-home"])
+def test_without_a_home(home: str | None, tmp_path: Path) -> None:
+    """Nor an entry in the list of users, as in a container; matplotlib says nothing of it and leaves nothing."""
+    code = f"""
+import os, pwd
+def absent(user):
+    raise KeyError(user)
+pwd.getpwuid = absent
+os.environ.pop("HOME")
+os.environ.pop("MPLCONFIGDIR", None)
+if {home!r}:
+    os.environ["HOME"] = {home!r}
+import kit
+kit.main(["train", "--data", "digits", "--epochs", "1", "--out", "run"])
+"""
+    result = run_python(code, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert [line.split()[0] for line in result.stderr.splitlines()] == ["digits:", "epoch"]
+    assert names(tmp_path / "run") == RUN | PICTURES
+
+
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "kit", "train", *SHORT, *arguments]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -4,15 +4,17 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.files import discard_parts, write_atomic
+from runtime.files import FilePath, check_name, check_target, discard_parts, writable, write_atomic
 from runtime.text import as_json
 
 from ..checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
@@ -22,13 +24,24 @@ from ..fitting import EVALUATION_BATCH, Epoch, Fit
 from .metrics import classification_metrics
 from .model_card import model_card
 
+HISTORY, REPORT, CARD = "history.csv", "report.json", "MODEL_CARD.md"
+PLOTS = ("curves.png", "confusion.png", "weights.png", "mistakes.png")
+
 
 class Run:
-    """The folder of one run. plots: whether to draw them when training ends."""
+    """The folder of one run.
 
-    def __init__(self, folder: Path, data: Dataset, *, plots: bool) -> None:
+    plots: whether to draw them when training ends.
+    inputs: files and folders that the data were read from.
+    Raises TrainerError where its files cannot be written, before anything is trained.
+    """
+
+    def __init__(self, folder: Path, data: Dataset, *, plots: bool, inputs: Sequence[FilePath] = ()) -> None:
         self.checkpoint_path = folder / FILE_NAME
         self._folder, self._data, self._plots = folder, data, plots
+        check_name(folder, TrainerError, inputs)
+        for name in (HISTORY, REPORT, CARD, FILE_NAME, *(PLOTS if plots else ())):
+            check_target(folder / name, TrainerError, inputs)
         discard_parts(folder)
 
     def saved(self) -> Checkpoint | None:
@@ -39,14 +52,14 @@ class Run:
 
     def save(self, fit: Fit) -> None:
         """Write history.csv, the report of a finished fit, and then the checkpoint. Raises TrainerError."""
-        self._write("history.csv", history_csv(fit.history))
+        self._write(HISTORY, history_csv(fit.history))
         if fit.finished:
             self._write_report(fit)
         save_checkpoint(fit.checkpoint, self.checkpoint_path)
 
     def report(self) -> dict[str, Any]:
         """Read report.json. Raises CheckpointError where it is missing or damaged."""
-        path = self._folder / "report.json"
+        path = self._folder / REPORT
         try:
             report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -65,9 +78,11 @@ class Run:
             "seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
             "checkpoint": str(self.checkpoint_path),
         }
-        self._write("report.json", as_json(report) + "\n")
-        self._write("MODEL_CARD.md", model_card(report, plots=self._plots))
-        if self._plots:
+        self._write(REPORT, as_json(report) + "\n")
+        self._write(CARD, model_card(report, plots=self._plots))
+        if not self._plots:
+            return
+        with _folder_of_matplotlib(self._folder):
             from .plots import write_plots
 
             write_plots(
@@ -84,6 +99,20 @@ class Run:
 
     def _write(self, name: str, text: str) -> None:
         write_atomic(self._folder / name, text.encode(), TrainerError)
+
+
+@contextmanager
+def _folder_of_matplotlib(folder: Path) -> Iterator[None]:
+    """Give matplotlib a folder in `folder` where it has no other: without a home it warns or fails."""
+    if "MPLCONFIGDIR" in os.environ or os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 - Path raises
+        yield
+        return
+    with writable(folder, TrainerError), TemporaryDirectory(prefix=".matplotlib.", dir=folder) as name:
+        os.environ["MPLCONFIGDIR"] = name
+        try:
+            yield
+        finally:
+            del os.environ["MPLCONFIGDIR"]
 
 
 def heldout_probabilities(fit: Fit, data: Dataset) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from runtime.seal import seal
 from runtime.text import one_line
 
 from .errors import ExportError
-from .exporting import ExportReport, report, written
+from .exporting import ExportReport, output_path, report, written
 from .formats import onnx as onnx_format
 from .formats import torchscript as torchscript_format
 from .formats.compatibility import Target
@@ -81,7 +81,7 @@ def to_onnx(
     Raises ParityError, ArtefactError for labels or other metadata that are not valid, and ExportError where torch
     cannot export the module.
     """
-    target = target_for("onnx", opset, target_ort)
+    file, target = output_path(path, "onnx"), target_for("onnx", opset, target_ort)
     if target.opset < OPSET:
         raise ExportError(
             f"expected an opset from {OPSET}, the oldest that torch's exporter writes, found {target.opset}: "
@@ -108,15 +108,15 @@ def to_onnx(
         del model.graph.value_info[:]
         model.producer_version = ""
         data = seal(onnx_format.finish(model, subject.metadata, target))
-    return _export("onnx", Path(path), subject, data, onnx_format.open_artefact, "to_torchscript")
+    return _export("onnx", file, subject, data, onnx_format.open_artefact, "to_torchscript")
 
 
 def to_torchscript(module: torch.nn.Module, path: str | os.PathLike[str], **about: Unpack[About]) -> ExportReport:
     """Write a module as a TorchScript artefact; torch.jit has to be able to script it. The rest is as for `to_onnx`."""
-    subject = subject_of(module, **about)
+    file, subject = output_path(path, "torchscript"), subject_of(module, **about)
     with explained("torch.jit.script can read", "change the module, or use to_onnx"):
         data = torchscript_format.save(subject.single, subject.metadata)
-    return _export("torchscript", Path(path), subject, data, torchscript_format.open_artefact, "to_onnx")
+    return _export("torchscript", file, subject, data, torchscript_format.open_artefact, "to_onnx")
 
 
 def _export(

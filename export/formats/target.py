@@ -16,14 +16,14 @@ def target_for(format: str, opset: int | None = None, target_ort: str | None = N
     Raises ExportError where no such file can be written.
     """
     if FORMATS[format].runs_on != "onnxruntime":
-        if opset is not None or target_ort:
+        if opset is not None or target_ort is not None:
             raise ExportError(
                 f"expected no opset and no onnxruntime version for {format}, which torch runs, found "
                 f"{target_ort or opset}: leave it out, or choose one of {', '.join(_for_onnxruntime())}"
             )
         return Target()
     here = onnxruntime().__version__
-    oldest = min(target_ort or here, here, key=lambda version: release(version).opset)
+    oldest = min(here if target_ort is None else target_ort, here, key=lambda version: release(version).opset)
     opset = OPSET if opset is None else opset
     newest = release(oldest).opset
     if not OLDEST_OPSET <= opset <= newest:
@@ -31,7 +31,7 @@ def target_for(format: str, opset: int | None = None, target_ort: str | None = N
             f"expected an opset from {OLDEST_OPSET} to {newest}, which onnxruntime {oldest} loads, found {opset}: "
             f"choose one of these, or leave it out for {OPSET}"
         )
-    if format == "ort" and release(target_ort or here).ort < release(here).ort:
+    if format == "ort" and release(here if target_ort is None else target_ort).ort < release(here).ort:
         raise ExportError(
             f"expected an ort file for onnxruntime {oldest}, found that it does not load those of onnxruntime {here}, "
             "which is installed here: choose --format onnx, or export with the older one installed"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ScoringError
-from ..files import writable
+from ..files import check_name, writable
 from .scorer import schema
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Predictions:
 
 
 def check_output(folder: Path) -> None:
-    """Refuse a folder that cannot be written to or that is not empty. Raises ScoringError."""
+    """Refuse a folder that cannot be written to or that is not empty, and the name "-". Raises ScoringError."""
+    check_name(folder, ScoringError, ())
     with writable(folder, ScoringError):
         found = ""
         if folder.is_mount():  # it cannot be replaced by renaming

@@ -229,3 +229,9 @@ except ImportError as error:
     result = run_python(code, cwd=tmp_path, without=["onnxscript"], environment={"PYTHONPATH": str(ROOT)})
     message = "exporting a module to ONNX needs onnxscript, which is not installed: pip install 'softmax-kit[train]'"
     assert (result.returncode, result.stdout) == (0, f"{message}\n"), result.stderr
+
+
+@pytest.mark.parametrize("write", [to_onnx, to_torchscript])
+def test_a_file_name_of_another_format_is_refused_before_the_module_runs(write: Any, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"expected a file name for .*, found that it ends in .pt2: end it in"):
+        write(torch.nn.Identity(), tmp_path / "m.pt2", labels=["a", "b"], image=ImageContract(height=2, width=2))

@@ -11,7 +11,8 @@ prediction.label, prediction.probability, prediction.index
 from .classifier import Classifier
 from .errors import ArtefactError, InputError, KitError, MissingExtraError, SelfTestError
 from .image import ImageContract
-from .loading import classify, load
+from .loading import load
+from .opened import classify
 from .prediction import Prediction
 from .skew.first_images import SkewWarning
 

@@ -5,29 +5,28 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .artefact import FAMILIARITY, INPUT, OUTPUT, Metadata, from_props
+from .batches import blocks
 from .errors import ArtefactError, InputError, SelfTestError
-from .image import ImageLike, Pixels
+from .image import ImageLike, Pixels, describe
+from .origin import raised_by
 from .prediction import Prediction, Predictor, check_top_k
 from .seal import check_seal, format_of
-from .session import Settings, bind, check_signature, onnxruntime, open_session
+from .session import ONNXRUNTIME, Settings, bind, check_signature, onnxruntime, open_session
 from .skew.first_images import FirstImages
 from .text import one_line
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
     from onnxruntime import InferenceSession
-
-BLOCK_BYTES = 8 * 2**20
-BLOCK_IMAGES = 256
-DECODERS = 8
 
 
 class _Buffers(threading.local):
@@ -37,11 +36,15 @@ class _Buffers(threading.local):
 
 
 class Classifier:
-    """An opened artefact. Safe to share between threads, to fork with, and to pickle. Made by `load`."""
+    """An opened artefact. Safe to share between threads, to fork with, and to pickle. Made by `load`.
+
+    A context manager too: `close` frees its memory before its last reference goes.
+    """
 
     def __init__(self, model: bytes, settings: Settings) -> None:
         self._digest = check_seal(model)
-        self._model, self._settings = model, settings
+        self._model: bytes | None = model  # None once it is closed
+        self._settings = settings
         self._session: InferenceSession | None = open_session(model, settings)
         self._metadata = from_props(self._session.get_modelmeta().custom_metadata_map)
         check_signature(self._session, self._metadata)
@@ -52,7 +55,7 @@ class Classifier:
         self._first_images = FirstImages(self._metadata.pixel_statistics)
         self._buffers = _Buffers()
         self._opening = threading.Lock()
-        _classifiers.add(self)
+        _classifiers.add(weakref.ref(self, _classifiers.discard))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -72,7 +75,7 @@ class Classifier:
         """
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != self._shape:
             raise InputError(
-                f"expected uint8 [N, {', '.join(map(str, self._shape))}], got {_describe(pixels)}: "
+                f"expected uint8 [N, {', '.join(map(str, self._shape))}], got {describe(pixels)}: "
                 "classify_batch takes images of other sizes"
             )
         if not len(pixels):  # not every graph takes an empty batch
@@ -97,7 +100,9 @@ class Classifier:
         try:
             run(binding)
         except Exception as error:  # onnxruntime's own errors share no base class
-            raise _cannot_run(error) from None
+            if not raised_by(error, ONNXRUNTIME):
+                raise
+            raise _cannot_run(error) from error
         if top_k != 1 or self._predict.decides:
             return self._predict(row, top_k, familiarity)
         index = int(row.argmax())
@@ -107,13 +112,14 @@ class Classifier:
     def classify_batch(self, images: Iterable[ImageLike], *, top_k: int = 1) -> list[Prediction]:
         """Classify many images in order, in blocks of bounded memory; several threads decode files.
 
-        images: of any sizes and kinds that `classify` takes.
+        images: of any sizes and kinds that `classify` takes; an array with the axes [N, H, W, C], or [N, H, W]
+            where the model is grey and of that size.
         top_k: as in `classify`.
-        Raises InputError with the position of the image that cannot be read.
+        Raises InputError, with the position of an image that cannot be read.
         """
         check_top_k(top_k)
         predictions = []
-        for block in self._blocks(images):
+        for block in blocks(images, self._metadata.image):
             self._first_images.see(block)
             predictions += self._predictions(block, top_k)
         return predictions
@@ -125,11 +131,11 @@ class Classifier:
         """
         import platform
 
-        session = self._session or self._open()
+        session, model = self._session or self._open(), self._content()
         return {
             "digest": self._digest,
-            "format": format_of(self._model),
-            "size": len(self._model),
+            "format": format_of(model),
+            "size": len(model),
             "labels": list(self._labels),
             "image": asdict(self._metadata.image),
             "optional_outputs": list(self._metadata.outputs),
@@ -162,9 +168,21 @@ class Classifier:
             )
         return float(difference[worst])
 
+    def close(self) -> None:
+        """Free the memory; every later call raises ArtefactError. Calls in other threads finish."""
+        with self._opening:
+            self._model = self._session = None
+        self._buffers = _Buffers()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the file's bytes; unpickling opens a new session."""
-        return Classifier, (self._model, self._settings)
+        return Classifier, (self._content(), self._settings)
 
     def _run(self, pixels: Pixels) -> list[NDArray[np.float32]]:
         """Run the graph: uint8 [N, H, W, C], N ≥ 1 → probabilities [N, K] and, where it is needed, familiarity [N].
@@ -175,7 +193,9 @@ class Classifier:
         try:
             results: list[NDArray[np.float32]] = session.run(self._outputs, {INPUT: pixels})
         except Exception as error:  # as above
-            raise _cannot_run(error) from None
+            if not raised_by(error, ONNXRUNTIME):
+                raise
+            raise _cannot_run(error) from error
         for name, result, shape in zip(self._outputs, results, ((len(self._labels),), ()), strict=False):
             if result.shape != (len(pixels), *shape):
                 raise _cannot_run(f"{name} of shape {list(result.shape)}")
@@ -188,34 +208,9 @@ class Classifier:
             pixels = self._metadata.image.pixels(image)[None]
             self._first_images.see(pixels)
             return self._predictions(pixels, top_k)[0]
-        self._buffers.bound = bind(self._session or self._open(), self._metadata, self._settings)
+        buffers = self._buffers  # which `close` may replace meanwhile
+        buffers.bound = bind(self._session or self._open(), self._metadata, self._settings)
         return self.classify(image, top_k=top_k)
-
-    def _blocks(self, images: Iterable[ImageLike]) -> Iterator[Pixels]:
-        """Bring images to the model's size, in blocks [N, H, W, C] of bounded memory."""
-        size = max(1, min(BLOCK_IMAGES, BLOCK_BYTES // int(np.prod(self._shape))))
-        try:
-            numbered = enumerate(images)
-        except TypeError:
-            raise InputError(f"expected images one after another, as in a list, got {_describe(images)}") from None
-        while block := list(islice(numbered, size)):
-            yield self._block(block)
-
-    def _block(self, numbered: list[tuple[int, ImageLike]]) -> Pixels:
-        """Bring images to the model's size, by a few threads unless they are arrays of that size: [N, H, W, C]."""
-        if all(isinstance(image, np.ndarray) and image.shape[:2] == self._shape[:2] for _, image in numbered):
-            return np.stack([self._pixels(item) for item in numbered])
-        from concurrent.futures import ThreadPoolExecutor  # here, since it takes a cold start's 10 ms
-
-        with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
-            return np.stack(list(pool.map(self._pixels, numbered)))
-
-    def _pixels(self, numbered: tuple[int, ImageLike]) -> Pixels:
-        position, image = numbered
-        try:
-            return self._metadata.image.pixels(image)
-        except InputError as error:
-            raise InputError(f"image {position}: {error}") from None
 
     def _predictions(self, pixels: Pixels, top_k: int) -> list[Prediction]:
         """uint8 [N, H, W, C], N ≥ 1 → N predictions."""
@@ -223,27 +218,30 @@ class Classifier:
         familiarity = others[0][:, None] if others else [None] * len(pixels)
         return [self._predict(row, top_k, found) for row, found in zip(probabilities, familiarity, strict=True)]
 
+    def _content(self) -> bytes:
+        if self._model is None:
+            raise ArtefactError("expected an open classifier, found one that was closed: load the artefact again")
+        return self._model
+
     def _open(self) -> InferenceSession:
-        """Open this process's session, after a fork."""
+        """Open this process's session, after a fork. Raises ArtefactError once it is closed."""
         with self._opening:
-            if self._session is None:
-                self._session = open_session(self._model, self._settings)
+            self._session = self._session or open_session(self._content(), self._settings)
             return self._session
 
     def _forget_parent(self) -> None:
         """Put the parent process's session and buffers aside in a forked child, which opens its own."""
-        _abandoned.append(self._session)  # closing it could wait for threads that are not in this process
         self._session, self._buffers, self._opening = None, _Buffers(), threading.Lock()
         self._first_images.forget_parent()
 
 
-_classifiers: weakref.WeakSet[Classifier] = weakref.WeakSet()
-_abandoned: list[Any] = []
+_classifiers: set[weakref.ref[Classifier]] = set()
 
 
 def _after_fork() -> None:
-    for classifier in list(_classifiers):
-        classifier._forget_parent()
+    for reference in _classifiers.copy():
+        if classifier := reference():
+            classifier._forget_parent()
 
 
 if hasattr(os, "register_at_fork"):
@@ -255,7 +253,3 @@ def _cannot_run(reason: object) -> ArtefactError:
         f"expected a graph that gives [N, K] probabilities, found one that does not ({one_line(reason)}): "
         "export it again"
     )
-
-
-def _describe(value: object) -> str:
-    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__

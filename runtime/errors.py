@@ -49,7 +49,8 @@ def naming(artefact: str) -> Iterator[None]:
     try:
         yield
     except (ArtefactError, SelfTestError) as error:
-        raise type(error)(f"{artefact}: {error}") from None
+        error.args = (f"{artefact}: {error}",)
+        raise
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """The image contract: how any image becomes the model's input.
 
-Only this module decodes, converts and resizes images, for the trainer and the runtime alike, so that both get the same
-pixels. Pillow is imported only by the functions that decode or convert.
+Only this module and `decoding` decode, convert and resize images, for the trainer and the runtime alike, so that both
+get the same pixels. Pillow is imported only by the functions that decode or convert.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import warnings
 from dataclasses import dataclass
@@ -14,31 +13,28 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .errors import InputError, needs_extra
-from .files import check_regular, read_at_most, reason
+from .decoding import BYTES, PILLOW, decode, from_array, is_encoded, is_pillow
+from .errors import InputError
 from .geometry import crop_box, size_inside
+from .origin import raised_by
 from .text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from importlib.resources.abc import Traversable
 
     from numpy.typing import NDArray
     from PIL import Image
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
-ImageLike: TypeAlias = "Pixels | Image.Image | str | os.PathLike[str] | bytes"
+ImageLike: TypeAlias = "Pixels | Image.Image | str | os.PathLike[str] | Traversable | bytes"
 Encoded: TypeAlias = "os.PathLike[str] | bytes | None"
 
-BYTES = "these bytes"  # in place of a file's name
 CHANNELS = {"L": 1, "RGB": 3}
 FITS = ("stretch", "crop", "pad")
 SHIFTS = (8, 0)
 FILTERS = ("bilinear",)
 MAX_SIDE = 16384
-MAX_FILE_BYTES = 64 * 2**20
-MAX_PIXELS = 64 * 10**6
-# Pillow reads more formats; some of them start programs (EPS) or unpack without a limit.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -132,23 +128,23 @@ class ImageContract:
     def pixels(self, image: ImageLike) -> Pixels:
         """Convert an image to the model's size and colour.
 
-        image: a uint8 array, a Pillow image, a path, or the bytes of an encoded image. An array of the model's size and
-            colour is returned without a copy.
+        image: a uint8 array, a Pillow image, a path, the bytes of an encoded image, or a Traversable as
+            importlib.resources has it. An array of the model's size and colour is returned without a copy.
         Returns uint8 [height, width, channels]. Raises InputError.
         """
         if isinstance(image, np.ndarray):
             array = _checked(image)
             if array.shape == self.shape:
                 return array
-            image = _from_array(array)
-        elif isinstance(image, (str, os.PathLike, bytes, bytearray)):
-            image = _decode(image)
-        elif not _is_pillow(image):
-            raise InputError(
-                "expected a uint8 array, a Pillow image, a path or the bytes of an encoded image, "
-                f"found {type(image).__name__}"
-            )
-        return self._conform(image)
+            return self._conform(from_array(array))
+        if is_encoded(image):
+            return self._conform(decode(image))
+        if is_pillow(image):
+            return self._conform(image)
+        raise InputError(
+            "expected a uint8 array, a Pillow image, a path or the bytes of an encoded image, "
+            f"found {type(image).__name__}"
+        )
 
     def _conform(self, image: Image.Image) -> Pixels:
         if 0 in image.size:
@@ -158,11 +154,11 @@ class ImageContract:
             converted.load()
             if converted.mode != self.color:
                 converted = converted.convert(self.color)
-        except InputError:
-            raise
         except Exception as error:  # an image that Pillow has opened but not loaded may be damaged
+            if not raised_by(error, PILLOW):
+                raise
             message = f"expected an image that converts to {self.color}, got mode {image.mode} ({error})"
-            raise InputError(message) from None
+            raise InputError(message) from error
         converted = self._fitted(converted)
         return np.asarray(converted, dtype=np.uint8).reshape(self.shape)
 
@@ -191,6 +187,11 @@ class ImageContract:
         resampling = pillow.Resampling[self.filter.upper()]
         # One side at a time: Pillow 13 resizes the sides in another order than before, which rounds differently.
         return image.resize((size[0], image.height), resampling).resize(size, resampling)
+
+
+def describe(value: object) -> str:
+    """Name what was given in place of images: an array's type and shape, or the type."""
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def is_image(name: str) -> bool:
@@ -226,58 +227,6 @@ def _checked(array: NDArray[np.generic]) -> Pixels:
     if array.ndim != 3 or array.shape[2] not in CHANNELS.values() or 0 in array.shape:
         raise InputError(f"expected [H, W], [H, W, 1] or [H, W, 3], got {list(array.shape)}")
     return array  # type: ignore[return-value]
-
-
-def _is_pillow(image: object) -> bool:
-    return any((kind.__module__, kind.__name__) == ("PIL.Image", "Image") for kind in type(image).__mro__)
-
-
-def _from_array(array: Pixels) -> Image.Image:
-    with needs_extra("image", "bringing an image to the model's size or colour"):
-        from PIL import Image as pillow
-    return pillow.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-
-
-def _decode(source: str | os.PathLike[str] | bytes | bytearray) -> Image.Image:
-    """Decode a file or its bytes, and apply the EXIF orientation."""
-    with needs_extra("image", "decoding an image file"):
-        from PIL import Image as pillow
-        from PIL import ImageOps, UnidentifiedImageError
-    data, name = (bytes(source), BYTES) if isinstance(source, (bytes, bytearray)) else _read(source)
-    if len(data) > MAX_FILE_BYTES:
-        raise InputError(f"{name}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
-    try:
-        with pillow.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(
-                    f"{name}: expected at most {MAX_PIXELS:,} pixels, found {image.width} × {image.height}: "
-                    "shrink it first"
-                )
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return image
-    except pillow.DecompressionBombError:
-        raise InputError(f"{name}: expected at most {MAX_PIXELS:,} pixels, found more: shrink it first") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{name}: expected an image file (PNG, JPEG, …), found {_glimpse(data)}") from None
-    except InputError:
-        raise
-    except Exception as error:  # Pillow's decoders raise many types on damaged data
-        raise InputError(f"{name}: expected a whole image, found one that cannot be decoded ({error})") from None
-
-
-def _read(source: str | os.PathLike[str]) -> tuple[bytes, str]:
-    path = source
-    try:
-        path = os.fspath(source)
-        size = check_regular(path, "an image file", InputError, remedy="pass the bytes, or name a file")
-        return read_at_most(path, size, MAX_FILE_BYTES), str(path)
-    except (OSError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected an image file that can be read, found: {reason(error)}") from None
-
-
-def _glimpse(data: bytes) -> str:
-    return f"{len(data)} bytes that begin {data[:8]!r}" if data else "nothing (0 bytes)"
 
 
 def _flatten(image: Image.Image, shift: int) -> Image.Image:

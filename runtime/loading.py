@@ -1,24 +1,33 @@
-"""From an artefact's path or bytes to a `Classifier`: `load` opens one, `classify` opens one and keeps it."""
+"""From an artefact's path or bytes to a `Classifier`."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
 from .classifier import Classifier
+from .decoding import BYTES, is_resource
 from .errors import ArtefactError, naming
 from .files import FilePath, check_regular, read_at_most, reason
-from .image import BYTES, ImageLike
-from .prediction import Prediction
+from .origin import raised_by
 from .session import CPU, Settings
+from .text import one_line
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+Model: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | Traversable"
 
 ZIP_START = b"PK\x03\x04"
 MAX_MODEL_BYTES = 2 * 2**30
+MAX_PATH_BYTES = 4096
+SHOWN = 60
+DEFAULT = Settings()
 
 
 def load(
-    model: FilePath | bytes,
+    model: Model,
     *,
     selftest: bool = False,
     threads: int = 1,
@@ -27,7 +36,7 @@ def load(
 ) -> Classifier:
     """Open an ONNX artefact.
 
-    model: its path or its bytes.
+    model: its path, its bytes, or a Traversable as importlib.resources has it.
     selftest: whether to run the golden examples first.
     threads: threads of one call, 1 to 1,024.
     spinning: whether these threads busy-wait for work, which is faster and keeps one core each at full load.
@@ -37,76 +46,69 @@ def load(
     """
     if isinstance(providers, str) or not isinstance(providers, Iterable):
         raise ArtefactError(f"expected a list of providers, found {providers!r}: leave it out for the CPU")
-    settings = Settings(threads=threads, spinning=spinning, providers=tuple(providers))
-    if isinstance(model, (bytes, bytearray)):
-        data, name = bytes(model), BYTES
-    else:
-        name = _path(model)
-        data = read_artefact(name)
-        if data.startswith(ZIP_START):
-            raise ArtefactError(
-                f"{name}: expected an ONNX artefact, found a zip file, as torch writes: "
-                "export with `--format onnx`, or open it with torch"
-            )
-    with naming(name):
-        classifier = Classifier(data, settings)
-        if selftest:
+    data, name = read_content(model)
+    classifier = open_content(data, name, Settings(threads=threads, spinning=spinning, providers=tuple(providers)))
+    if selftest:
+        with naming(name):
             classifier.selftest()
     return classifier
 
 
+def open_content(data: bytes, name: str, settings: Settings = DEFAULT) -> Classifier:
+    """Open an artefact's content.
+
+    name: its file's, for messages.
+    Raises ArtefactError.
+    """
+    with naming(name):
+        if data.startswith(ZIP_START):
+            raise ArtefactError(
+                "expected an ONNX artefact, found a zip file, as torch writes: export with `--format onnx`, or open it "
+                "with torch"
+            )
+        return Classifier(data, settings)
+
+
+def read_content(model: Model) -> tuple[bytes, str]:
+    """Return an artefact's content, and its name for messages. Raises ArtefactError."""
+    if isinstance(model, (bytes, bytearray)):
+        data = bytes(model)
+        if len(data) <= MAX_PATH_BYTES and b"\0" not in data:  # which every artefact is longer than, and has
+            raise ArtefactError(
+                f"{BYTES}: expected an artefact made by `kit export`, found {one_line(data[:SHOWN])}: pass a path as a "
+                "string"
+            )
+        return data, BYTES
+    if is_resource(model):
+        return _reading(str(model), model.read_bytes), str(model)
+    path = path_of(model)
+    return read_artefact(path), path
+
+
 def read_artefact(path: FilePath) -> bytes:
     """Read a file that may be an artefact of any format. Raises ArtefactError."""
-    try:
+
+    def read() -> bytes:
         size = check_regular(path, "an artefact", ArtefactError, limit=MAX_MODEL_BYTES)
         return read_at_most(path, size, MAX_MODEL_BYTES)
-    except (OSError, ValueError) as error:
+
+    return _reading(path, read)
+
+
+def path_of(model: Model) -> str:
+    """Return a path as a string. Raises ArtefactError for what is none."""
+    try:
+        return os.fsdecode(model)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ArtefactError(f"expected the path or the bytes of an artefact, found {type(model).__name__}") from error
+
+
+def _reading(name: FilePath, read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except Exception as error:  # zip files raise many types
+        if not raised_by(error):
+            raise
         raise ArtefactError(
-            f"{path}: expected an artefact, found: {reason(error)}: make one with `kit export --format onnx`"
-        ) from None
-
-
-def classify(image: ImageLike, *, model: FilePath, top_k: int = 1) -> Prediction:
-    """Classify one image with an artefact, which is opened once, and again only when the file changes.
-
-    image, top_k: as in `Classifier.classify`.
-    model: the artefact's path.
-    Raises ArtefactError and InputError.
-    """
-    path = os.path.abspath(_path(model))  # noqa: PTH100 - Path costs more than the model
-    return _opened(path).classify(image, top_k=top_k)
-
-
-_cache: dict[str, tuple[tuple[int, int, int], Classifier]] = {}
-_cache_lock = threading.Lock()
-
-
-def _opened(path: str) -> Classifier:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - as above
-    except (OSError, ValueError):
-        return load(path)
-    signature = found.st_mtime_ns, found.st_size, found.st_ino
-    cached = _cache.get(path)
-    if cached is None or cached[0] != signature:
-        with _cache_lock:
-            cached = _cache.get(path)
-            if cached is None or cached[0] != signature:
-                cached = _cache[path] = signature, load(path)
-    return cached[1]
-
-
-def _after_fork() -> None:
-    global _cache_lock  # another thread of the parent may have held it
-    _cache_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def _path(model: FilePath) -> str:
-    try:
-        return os.fspath(model)
-    except TypeError:
-        raise ArtefactError(f"expected the path or the bytes of an artefact, found {type(model).__name__}") from None
+            f"{name}: expected an artefact, found: {reason(error)}: make one with `kit export --format onnx`"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -12,8 +13,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
+
+from .cgroup import quota
 
 AHEAD = 4  # items per process whose results may wait for the caller
 MAX_WORKERS = 61  # Windows cannot wait for more
@@ -22,9 +26,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def cpus() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cpus(root: Path = Path("/")) -> int:
+    """Count the cores that this process may use: by its affinity and, in a container, by its quota, rounded up.
+
+    root: the folder of `proc` and `sys`.
+    """
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(found, quota(root))))
 
 
 def in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result, None, None]:

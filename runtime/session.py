@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .artefact import FAMILIARITY, FEATURES, INPUT, OUTPUT, Metadata
 from .errors import ArtefactError
+from .origin import raised_by
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from onnxruntime import InferenceSession
 
+ONNXRUNTIME = "onnxruntime"
 FATAL_ONLY = 4
 CPU = "CPUExecutionProvider"
 MAX_THREADS = 1024
@@ -69,17 +73,22 @@ def open_session(model: bytes, settings: Settings | None = None) -> InferenceSes
     try:
         session = ort.InferenceSession(model, options, providers=list(settings.providers), enable_fallback=0)
     except Exception as error:  # onnxruntime's own errors share no base class
+        if not raised_by(error, ONNXRUNTIME):
+            raise
         raise ArtefactError(
             f"expected an ONNX file that onnxruntime {ort.__version__} loads, found one that it refuses "
             f"({one_line(error)}): export it again, or for an older runtime"
-        ) from None
+        ) from error.with_traceback(None)  # which would keep what was opened of the session
+    _remember(session)
     session.disable_fallback()  # for older onnxruntimes, which ignore the argument
     try:
         about = session.get_modelmeta()
         _ = about.custom_metadata_map, about.producer_name, [node.name for node in session.get_inputs()]
         _ = [str(node) for node in (*session.get_inputs(), *session.get_outputs())]
-    except UnicodeDecodeError:  # onnxruntime does not check it
-        raise ArtefactError("expected names and metadata in UTF-8, found other bytes: export it again") from None
+    except UnicodeDecodeError as error:  # onnxruntime does not check it
+        if not raised_by(error, ONNXRUNTIME):
+            raise
+        raise ArtefactError("expected names and metadata in UTF-8, found other bytes: export it again") from error
     _check(settings, session.get_providers())
     return session
 
@@ -123,6 +132,7 @@ def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> t
     pixels = np.zeros((1, height, width, channels), np.uint8)
     row = np.zeros((1, len(metadata.labels)), np.float32)
     binding = session.io_binding()
+    _remember(binding)
     binding.bind_cpu_input(INPUT, pixels)
     binding.bind_output(OUTPUT, "cpu", 0, np.float32, row.shape, row.ctypes.data)
     familiarity = np.zeros(1, np.float32) if metadata.has_familiarity else None
@@ -147,3 +157,31 @@ def _check(settings: Settings, available: list[str]) -> None:
             f"expected providers out of {', '.join(available)}, found {', '.join(map(str, absent)) or 'none'}: "
             "install an onnxruntime that has them, or leave providers out"
         )
+
+
+def _remember(native: Any) -> None:
+    """Take a session or a binding among those that `_keep` keeps."""
+    _native.add(weakref.ref(native, _native.discard))  # a WeakSet's own callback would run signal handlers
+
+
+_native: set[weakref.ref[Any]] = set()
+_held: list[list[Any]] = []  # while a process forks
+
+
+def _hold() -> None:
+    _held.append([reference() for reference in _native.copy()])
+
+
+def _release() -> None:
+    _held.pop()
+
+
+def _keep() -> None:
+    """Keep the parent process's sessions in a forked child to its very end: closing one waits for absent threads."""
+    kept = _held.copy()
+    _held.clear()
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_keep)

@@ -12,8 +12,9 @@ import click
 import numpy as np
 
 from ..classifier import Classifier
+from ..decoding import MAX_FILE_BYTES
 from ..errors import InputError
-from ..image import MAX_FILE_BYTES, Pixels
+from ..image import Pixels
 from ..loading import load
 from ..skew.first_images import LOOK_AT, SkewWarning
 from ..skew.measures import findings
@@ -91,7 +92,8 @@ def _score(images: tuple[str, ...], model: Path, output: Path, json: bool, **set
 
 def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> None:
     """Print predictions."""
-    from concurrent.futures import ThreadPoolExecutor
+    from ..processes import cpus
+    from ..threads import in_threads
 
     classifier = load(model)
     warnings.simplefilter("ignore", SkewWarning)  # reported below, for all images
@@ -107,8 +109,7 @@ def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> Non
             looked_at.append(pixels)
         return {"image": name} | _prediction(classifier, pixels, top_k)
 
-    with ThreadPoolExecutor() as pool:
-        answers = list(pool.map(answer, _names(images)))
+    answers = list(in_threads(answer, _names(images), cpus()))
     wrong = [item["error"] for item in answers if "error" in item]
     if json:
         say(as_json(answers))

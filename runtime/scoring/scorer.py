@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..classifier import BLOCK_BYTES, BLOCK_IMAGES, Classifier
+from ..batches import block_size
+from ..classifier import Classifier
 from ..data.parquet import Reader
 from ..errors import needs_extra
 from ..image import read_images
@@ -60,7 +60,7 @@ class Scorer:
     @property
     def chunk_size(self) -> int:
         """How many images a chunk may have, so that its decoded images take a bounded part of the memory."""
-        return max(1, min(BLOCK_IMAGES, BLOCK_BYTES // prod(self._contract.shape)))
+        return block_size(self._contract)
 
     def score(self, numbered: tuple[int, Chunk]) -> Scored:
         """Classify the images of a chunk, and look for input skew in the first chunk.

@@ -48,6 +48,9 @@ CUT = "these bytes: expected a whole image, found one that cannot be decoded (<â
 NO_IMAGE = "these bytes: expected an image file (PNG, JPEG, â€¦), found {}"
 UNREAD = "expected an image file that can be read, found: {}"
 PIPE = "expected an image file, found a device or a pipe: pass the bytes, or name a file"
+SEVERAL = "expected images [N, 8, 8, 1] or a list of images, got {}: pass one image to classify"
+LIST = "expected images one after another, as in a list, got {}"
+ONE = "one, a {}: pass it to classify"
 TOP = "expected top_k of at least 1, got {}"
 
 INPUT: dict[str, Case] = {
@@ -84,11 +87,19 @@ INPUT: dict[str, Case] = {
     "rows of another size": (rows(np.zeros((2, 9, 8, 1), np.uint8)), ROWS.format("uint8 [2, 9, 8, 1]")),
     "rows of objects": (rows(np.zeros((1, 8, 8, 1), object)), ROWS.format("object [1, 8, 8, 1]")),
     "rows in a list": (rows([GREY]), ROWS.format("list")),
-    "a batch of None": (batch(None), "expected images one after another, as in a list, got NoneType"),
-    "a batch that is a number": (batch(3), "expected images one after another, as in a list, got int"),
+    "a batch of None": (batch(None), LIST.format("NoneType")),
+    "a batch that is a number": (batch(3), LIST.format("int")),
     "a bad image in a batch": (batch([GREY, None]), "image 1: " + KIND.format("NoneType")),
-    "an image as a batch": (batch(GREY), "image 0: " + SHAPE.format("[8]")),
-    "bytes as a batch": (batch(b"x"), "image 0: " + KIND.format("int")),
+    "an image as a batch": (batch(GREY), SEVERAL.format("uint8 [8, 8]")),
+    "an image with channels as a batch": (batch(GREY[..., None]), SEVERAL.format("uint8 [8, 8, 1]")),
+    "a photo as a batch": (batch(np.zeros((480, 640, 3), np.uint8)), SEVERAL.format("uint8 [480, 640, 3]")),
+    "grey images of another size": (batch(np.zeros((9, 8, 7), np.uint8)), SEVERAL.format("uint8 [9, 8, 7]")),
+    "five axes as a batch": (batch(GREY[None, None, ..., None]), SEVERAL.format("uint8 [1, 1, 8, 8, 1]")),
+    "no axis as a batch": (batch(np.array(3, np.uint8)), SEVERAL.format("uint8 []")),
+    "one axis as a batch": (batch(GREY[0]), "image 0: " + KIND.format("uint8")),
+    "bytes as a batch": (batch(b"x"), LIST.format(ONE.format("bytes"))),
+    "a name as a batch": (batch("a.png"), LIST.format(ONE.format("str"))),
+    "a Pillow image as a batch": (batch(Image.new("L", (8, 8))), LIST.format(ONE.format("Image"))),
     "top_k 0": (classify(GREY, top_k=0), TOP.format("0")),
     "top_k -1": (classify(GREY, top_k=-1), TOP.format("-1")),
     "top_k 1.0": (classify(GREY, top_k=1.0), TOP.format("1.0")),

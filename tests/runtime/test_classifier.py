@@ -2,8 +2,10 @@
 
 import pickle
 import re
+import sys
+import time
 import warnings
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,11 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from PIL import Image
 
 import runtime
-from runtime import Classifier, ImageContract, InputError, Prediction, SelfTestError
+from runtime import ArtefactError, Classifier, ImageContract, InputError, Prediction, SelfTestError
 from runtime.image import Pixels
-from tests.runtime.given import change
+from tests.runtime.given import change, past_first_images
 from trainer import Checkpoint, Dataset, Fit
 
 
@@ -55,23 +56,6 @@ def test_top_k_out_of_range(classifier: Classifier, top_k: Any) -> None:
         classifier.classify(np.zeros((8, 8), np.uint8), top_k=top_k)
     with pytest.raises(InputError, match="expected top_k"):
         classifier.classify_batch([], top_k=top_k)
-
-
-def test_a_batch_is_its_images_one_by_one(classifier: Classifier, pixels: Any, tmp_path: Path) -> None:
-    Image.fromarray(pixels[2, :, :, 0]).save(tmp_path / "two.png")
-    images = [pixels[0], pixels[1, :, :, 0], tmp_path / "two.png", Image.fromarray(pixels[3, :, :, 0])]
-    batch = classifier.classify_batch(iter(images), top_k=3)
-    for position, prediction in enumerate(batch):
-        single = classifier.classify(pixels[position], top_k=3)
-        assert (prediction.label, prediction.index) == (single.label, single.index)
-        assert prediction.probability == pytest.approx(single.probability, abs=1e-6)
-    assert len(batch) == 4
-    assert classifier.classify_batch([]) == []
-
-
-def test_a_bad_array_in_a_batch_is_named(classifier: Classifier) -> None:
-    with pytest.raises(InputError, match="image 1: expected uint8 pixels 0-255, got float64"):
-        classifier.classify_batch([np.zeros((8, 8), np.uint8), np.zeros((8, 8))])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("layout", ["strided", "transposed", "reversed", "read-only"])
@@ -152,45 +136,6 @@ def test_every_form_of_an_array(classifier: Classifier, images: Pixels) -> None:
         assert classifier.classify(form) == expected
 
 
-def test_a_batch_of_files_in_order_and_bounded(
-    classifier: Classifier, images: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runtime.classifier.BLOCK_IMAGES", 4)
-    taken: list[int] = []
-    given: list[int] = []
-
-    def files() -> Iterator[Path | Pixels]:
-        for number in range(18):
-            taken.append(number)
-            path = tmp_path / f"{number}.png"
-            Image.fromarray(images[number, :, :, 0]).save(path)
-            yield path if number % 3 else images[number]
-
-    monkeypatch.setattr("runtime.skew.first_images.FirstImages.see", lambda *_: given.append(len(taken)))
-    found = classifier.classify_batch(files())
-    assert given == [4, 8, 12, 16, 18]
-    assert [prediction.index for prediction in found] == classifier.probabilities(images[:18]).argmax(axis=1).tolist()
-
-
-def test_a_batch_of_arrays_takes_no_threads(
-    classifier: Classifier, images: Pixels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(_: int) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", never)
-    found = classifier.classify_batch([images[0], *images[1:, :, :, 0]])
-    assert [prediction.index for prediction in found] == classifier.probabilities(images).argmax(axis=1).tolist()
-    with pytest.raises(AssertionError):
-        classifier.classify_batch([*images[:3], np.zeros((9, 8), np.uint8)])
-
-
-def test_a_bad_image_in_a_batch_is_named(classifier: Classifier, images: Pixels, tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"^image 300: .*bad\.png: expected an image file"):
-        classifier.classify_batch([*images[:300], tmp_path / "bad.png"])
-
-
 def test_the_self_test_runs_one_by_one_too(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that is wrong for single images only."""
     session: Any = runtime.session.onnxruntime().InferenceSession
@@ -209,3 +154,55 @@ def test_predictions_raise_no_warning(classifier: Classifier) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier.classify_batch([np.full((8, 8), value, np.uint8) for value in (0, 255)], top_k=10)
+
+
+def test_closed(model: Path, images: Pixels) -> None:
+    with runtime.load(model) as classifier:
+        past_first_images(classifier)
+        classifier.classify(images[0])
+    classifier.close()
+    calls: list[Any] = [
+        lambda: classifier.classify(images[0]),
+        lambda: classifier.classify_batch(images[:2]),
+        lambda: classifier.probabilities(images[:2]),
+        classifier.selftest,
+        classifier.info,
+        lambda: pickle.dumps(classifier),
+    ]
+    for call in calls:
+        with pytest.raises(
+            ArtefactError, match="expected an open classifier, found one that was closed: load the arte"
+        ):
+            call()
+    assert classifier.labels == runtime.load(model).labels
+
+
+def test_closing_while_other_threads_classify(model: Path, images: Pixels) -> None:
+    for _ in range(20):
+        classifier = past_first_images(runtime.load(model))
+        expected = classifier.classify(images[0])
+
+        def calls(classifier: Classifier = classifier, expected: Prediction = expected) -> None:
+            while True:
+                assert classifier.classify(images[0]) == expected
+
+        with ThreadPoolExecutor(2) as pool:
+            ends = [pool.submit(calls) for _ in range(2)]
+            classifier.close()
+            for end in ends:
+                assert isinstance(end.exception(), ArtefactError)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_closing_frees_the_memory(model: Path) -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    before = threads()
+    classifier = runtime.load(model, threads=4)
+    assert threads() == before + 3
+    classifier.close()
+    end = time.monotonic() + 10
+    while threads() != before and time.monotonic() < end:  # the system takes a moment to end them
+        time.sleep(0.01)
+    assert threads() == before

@@ -93,6 +93,96 @@ def test_a_fork_with_threads_in_the_session(model: Path, images: Pixels) -> None
     assert os.waitpid(child, 0)[1] == 0
 
 
+FORKS = """
+import gc, os, signal, threading, time
+import runtime
+
+def status(child):
+    for _ in range(3000):
+        ended, found = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return found
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "waits for ever"
+
+path = sys.argv[1]
+given = [runtime.load(path, threads=2, spinning=spinning) for spinning in (False, True)]
+images = given[0].metadata.golden.images
+for classifier in given:
+    for _ in range(3):
+        classifier.classify_batch(list(images) * 30)
+        classifier.classify(images[0])
+        classifier.probabilities(images)
+"""
+
+
+@pytest.mark.spawns
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(
+    "child",
+    {
+        "does nothing": "",
+        "classifies": "[classifier.classify(images[0]) for classifier in given]",
+        "drops the classifiers": "del classifier, given; gc.collect()",
+        "closes the classifiers": "[classifier.close() for classifier in given]; gc.collect()",
+        "classifies and drops": "[classifier.classify(images[0]) for classifier in given]; given.clear(); gc.collect()",
+        "has a child": "grandchild = os.fork(); sys.exit(grandchild and status(grandchild))",
+        "has a child after classifying": "[classifier.probabilities(images) for classifier in given]; "
+        "grandchild = os.fork(); sys.exit(grandchild and status(grandchild))",
+        "is told to end": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); os.kill(os.getpid(), signal.SIGTERM)",
+    }.items(),
+    ids=lambda case: case[0],
+)
+def test_a_forked_child_exits(child: tuple[str, str], model: Path) -> None:
+    """Destroying the parent's session in the child would wait for threads that are not there, or crash."""
+    code = (
+        FORKS
+        + f"""
+child = os.fork()
+if not child:
+    {child[1] or "pass"}
+    sys.exit(0)
+print(status(child))
+"""
+    )
+    result = run_python(code, model)
+    assert (result.stdout, result.stderr) == ("0\n", "")
+
+
+@pytest.mark.spawns
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_workers_of_a_server_that_preloads_exit(model: Path) -> None:
+    """Forked with a thread at work, while `runtime.classify` keeps artefacts open, and one has failed."""
+    code = (
+        FORKS
+        + """
+try:
+    runtime.load(open(path, "rb").read()[:-1], threads=2)
+except runtime.KitError as error:
+    failed = error
+runtime.classify(images[0], model=path)
+stop = threading.Event()
+busy = threading.Thread(target=lambda: [given[0].classify(images[0]) for _ in iter(stop.is_set, True)])
+busy.start()
+found = []
+for _ in range(5):
+    child = os.fork()
+    if not child:
+        runtime.classify(images[0], model=path)
+        given[0].classify(images[0])
+        sys.exit(0)
+    found.append(status(child))
+stop.set()
+busy.join()
+print(found)
+"""
+    )
+    result = run_python(code, model)
+    assert result.stdout == "[0, 0, 0, 0, 0]\n", result.stderr
+
+
 @pytest.mark.spawns
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_pickles_travel_to_other_processes(method: str, classifier: Classifier, images: Pixels) -> None:

@@ -1,8 +1,9 @@
 """Opening artefacts: good ones, and files that are damaged, foreign or contradictory."""
 
+import importlib.resources
 import os
 import re
-import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import runtime
-from runtime import ArtefactError, Classifier, SelfTestError
+from runtime import ArtefactError, SelfTestError
 from runtime.image import Pixels
 from runtime.seal import EMPTY_SEAL
 from tests.runtime.given import change
@@ -46,30 +47,6 @@ def test_two_seals(model: Path) -> None:
         runtime.load(model.read_bytes() + EMPTY_SEAL)
 
 
-def test_classify_opens_a_file_once_and_again_when_it_changes(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: Pixels
-) -> None:
-    opened = []
-
-    def load(path: str) -> Classifier:
-        opened.append(path)
-        return runtime.load(path)
-
-    monkeypatch.setattr("runtime.loading.load", load)
-    path = tmp_path / "m.onnx"
-    shutil.copy(model, path)
-    monkeypatch.chdir(tmp_path)
-    first = runtime.classify(images[0], model="m.onnx")
-    assert runtime.classify(images[0], model=path, top_k=2).label == first.label
-    assert opened == [str(path)]
-    os.utime(path, ns=(1, 1))
-    assert runtime.classify(images[0], model=path) == first
-    assert opened == [str(path)] * 2
-    path.unlink()
-    with pytest.raises(ArtefactError, match="No such file"):
-        runtime.classify(images[0], model=path)
-
-
 def test_bytes_instead_of_a_path(model: Path, images: Pixels) -> None:
     data = model.read_bytes()
     forms: list[Any] = [data, bytearray(data)]
@@ -77,6 +54,29 @@ def test_bytes_instead_of_a_path(model: Path, images: Pixels) -> None:
         assert runtime.load(form).classify(images[0]) == runtime.load(model).classify(images[0])
     with pytest.raises(ArtefactError, match=r"^these bytes: expected an artefact made by `kit export`"):
         runtime.load(b"no model")
+    with pytest.raises(ArtefactError, match=r"found b'models/m\.onnx': pass a path as a string$"):
+        runtime.load(b"models/m.onnx")
+
+
+def test_a_resource_of_a_package(model: Path, tmp_path: Path, images: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a zip file it has no path."""
+    with zipfile.ZipFile(tmp_path / "lib.zip", "w") as file:
+        file.writestr("boxed/__init__.py", "")
+        file.writestr("boxed/m.onnx", model.read_bytes())
+    monkeypatch.syspath_prepend(tmp_path / "lib.zip")
+    folder = importlib.resources.files("boxed")
+    expected = runtime.load(model).classify(images[0])
+    assert runtime.load(folder / "m.onnx").classify(images[0]) == expected
+    assert runtime.classify(images[0], model=folder / "m.onnx") == expected
+    with pytest.raises(ArtefactError, match=r"lib\.zip/boxed/absent\.onnx: expected an artefact, found: "):
+        runtime.load(folder / "absent.onnx")
+
+
+def test_a_path_in_bytes(model: Path) -> None:
+    """As os.scandir gives for a folder in bytes."""
+    with os.scandir(bytes(model.parent)) as entries:
+        entry = next(entry for entry in entries if entry.name == os.fsencode(model.name))
+    assert runtime.load(entry).labels == runtime.load(model).labels  # type: ignore[arg-type]
 
 
 def test_a_file_that_is_missing(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_two_runs_do_not_write_to_the_same_place(tmp_path: Path) -> None:
 @pytest.mark.spawns
 def test_parts_are_of_bounded_size(run_kit: Kit, model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.scoring.output.PART_ROWS", 10)
-    monkeypatch.setattr("runtime.scoring.scorer.BLOCK_IMAGES", 4)
+    monkeypatch.setattr("runtime.batches.BLOCK_IMAGES", 4)
     assert run_kit("classify", photos, "--model", model, "--output", "out").exit_code == 0
     assert [pq.read_metadata(part).num_rows for part in sorted(Path("out").iterdir())] == [12, 12, 6]
     assert len(read(Path("out"))) == 30

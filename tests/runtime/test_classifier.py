@@ -194,15 +194,14 @@ def test_closing_while_other_threads_classify(model: Path, images: Pixels) -> No
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_closing_frees_the_memory(model: Path) -> None:
+def test_closing_ends_the_threads(model: Path) -> None:
     def threads() -> int:
         return len(list(Path("/proc/self/task").iterdir()))
 
-    before = threads()
-    classifier = runtime.load(model, threads=4)
-    assert threads() == before + 3
+    classifier = runtime.load(model, threads=64)
+    left = threads() - 63
     classifier.close()
     end = time.monotonic() + 10
-    while threads() != before and time.monotonic() < end:  # the system takes a moment to end them
+    while threads() > left and time.monotonic() < end:  # the system takes a moment to end them
         time.sleep(0.01)
-    assert threads() == before
+    assert threads() <= left

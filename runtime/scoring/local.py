@@ -30,14 +30,14 @@ def local(scorer: Scorer, chunks: Sequence[Chunk], workers: int | None = None) -
                 for scored in answers:
                     yield scored
                     done, deaths = done + 1, 0
-        except BrokenProcessPool:
+        except BrokenProcessPool as error:
             deaths += 1
             if deaths == DEATHS:
                 raise ScoringError(
                     f"expected worker processes that keep running, found {DEATHS} that died in a row, possibly out of "
                     f"memory, at {_start(chunks[done])} or soon after: free memory, use fewer --workers, or leave out "
                     "that image"
-                ) from None
+                ) from error
 
 
 def _start(chunk: Chunk) -> str:

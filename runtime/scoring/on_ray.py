@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KitError, ScoringError, needs_extra
+from ..origin import raised_by
 from ..processes import cpus
 from .inputs import Chunk
 from .scorer import Scored, Scorer
@@ -84,13 +85,15 @@ def _ray(workers: int | None) -> Iterator[Any]:
         with _muffled():  # Ray prints its log level to file descriptor 2
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **size)
     except Exception as error:  # Ray raises what its parts do
-        raise _failed(address, error) from None
+        if not (raised_by(error, "ray") or raised_by(error, "grpc")):
+            raise
+        raise _failed(address, error) from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     with redirect_stdout(sys.stderr):  # where Ray reports that an actor has died
         try:
             yield ray
         except ray.exceptions.RayError as error:
-            raise _failed(address, error) from None
+            raise _failed(address, error) from error
         finally:
             nowhere = io.StringIO()  # Ray reports the actors that it ends itself, too
             with redirect_stdout(nowhere), redirect_stderr(nowhere):

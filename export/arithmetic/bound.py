@@ -64,6 +64,26 @@ class CentredArithmetic(Arithmetic):
     rest: NDArray[np.float64]
     centred_bias: NDArray[np.float64]
 
+    @classmethod
+    def of(
+        cls,
+        weights: NDArray[np.float64],
+        rest: NDArray[np.float64],
+        centre: NDArray[np.float64],
+        centred_bias: NDArray[np.float32],
+        roundings: int,
+    ) -> "CentredArithmetic":
+        """Make one with the bias that goes with pixels that are not centred."""
+        bias = centred_bias.astype(np.float64)
+        return cls(
+            weights=weights,
+            bias=bias - (centre[:, None] * weights).sum(axis=0),
+            roundings=roundings,
+            centre=centre,
+            rest=rest,
+            centred_bias=bias,
+        )
+
     def rounding(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bound the rounding errors of the logits of images: [N, D] → [N, K]."""
         centred = x - self.centre

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXACT = 2**24 - 1  # float32 has all integers up to this
+MEAN, VARIANCE = WHITE / 2, WHITE**2 / 12  # of uniform pixels
 BLOCK = 256  # terms that a matrix product adds up before it adds them to the others, about
 LARGEST_ERROR = 3.5e-6  # estimated; the largest one seen is about twice the estimate, and 1e-5 is allowed
 
@@ -47,14 +48,7 @@ class Centred:
         """Return what such an artefact computes: the sums of the rest round, those of the multiples do not."""
         rest, centre = self.rest.astype(np.float64), by_feature(self.centre, len(self.rest))
         weights = self.multiples * np.float64(self.step) + rest
-        return CentredArithmetic(
-            weights=weights,
-            bias=self.bias - (centre[:, None] * weights).sum(axis=0),
-            roundings=len(weights) + 2,
-            centre=centre,
-            rest=rest,
-            centred_bias=self.bias.astype(np.float64),
-        )
+        return CentredArithmetic.of(weights, rest, centre, self.bias, roundings=len(weights) + 2)
 
 
 def rounding_error(weights: NDArray[np.float64]) -> float:
@@ -65,9 +59,8 @@ def rounding_error(weights: NDArray[np.float64]) -> float:
     from block to block. N. Higham and T. Mary, "A New Approach to Probabilistic Rounding Error Analysis", 2019.
     """
     features = len(weights)
-    mean, variance = WHITE / 2, WHITE**2 / 12
     block = min(BLOCK, features)
-    walk, drift = (weights**2).sum(axis=0) * (mean**2 + variance) / 2, largest_sums(weights)  # [K]
+    walk, drift = (weights**2).sum(axis=0) * (MEAN**2 + VARIANCE) / 2, largest_sums(weights)  # [K]
     inside = block * (walk + (drift * block / features) ** 2 / 3)
     between = features / block * (walk + drift**2 / 3)
     return _of_a_probability(np.sqrt((inside + between) / 3))
@@ -83,8 +76,7 @@ def conversion_error(weights: NDArray[np.float64]) -> float:
 
 def largest_sums(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what Σ x·w comes to, of the largest of some hundred images of uniform pixels: [D, K] → [K]."""
-    mean, variance = WHITE / 2, WHITE**2 / 12
-    result: NDArray[np.float64] = mean * np.abs(weights.sum(axis=0)) + 3 * np.sqrt(variance * (weights**2).sum(axis=0))
+    result: NDArray[np.float64] = MEAN * np.abs(weights.sum(axis=0)) + 3 * np.sqrt(VARIANCE * (weights**2).sum(axis=0))
     return result
 
 

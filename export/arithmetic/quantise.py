@@ -38,18 +38,11 @@ class Quantised:
 
     def arithmetic(self) -> Arithmetic:
         """Return what such an artefact computes: exact integer sums; their conversion, the scale and the bias round."""
-        weights, bias = self.scale * (self.weights.astype(np.float64) - ZERO), self.bias.astype(np.float64)
+        weights = self.scale * (self.weights.astype(np.float64) - ZERO)
         if self.centre is None:
-            return Arithmetic(weights=weights, bias=bias, roundings=3)
+            return Arithmetic(weights=weights, bias=self.bias.astype(np.float64), roundings=3)
         centre = by_feature(self.centre, len(weights))
-        return CentredArithmetic(
-            weights=weights,
-            bias=bias - (centre[:, None] * weights).sum(axis=0),
-            roundings=3,
-            centre=centre,
-            rest=np.zeros_like(weights),
-            centred_bias=bias,
-        )
+        return CentredArithmetic.of(weights, np.zeros_like(weights), centre, self.bias, roundings=3)
 
     def offset(self) -> NDArray[np.int32]:
         """Return the integer sums of the centre, int32 [K]; 0 without one."""

@@ -8,13 +8,13 @@ images that are decoded already are faster in one call of `classifier.probabilit
 """
 
 import argparse
-import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import runtime
+from runtime.processes import cpus
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the images")
     parser.add_argument("--model", type=Path, required=True, help="the artefact, an .onnx file")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="how many (default: one a core)")
+    parser.add_argument("--threads", type=int, default=cpus(), help="how many (default: one a core)")
     options = parser.parse_args()
     if options.threads < 1:
         parser.error("argument --threads: expected at least 1")

@@ -22,6 +22,7 @@ from .entries import PREFIX, base64, check, data, distinct, expect, items, read,
 from .errors import ArtefactError
 from .golden import RAW, Golden, read_golden
 from .image import ImageContract, Pixels
+from .origin import raised_by
 from .pixel_statistics import PixelStatistics, read_statistics
 from .seal import EMPTY_SEAL
 
@@ -216,5 +217,7 @@ def _licences(value: Any) -> tuple[Mapping[str, Any], ...]:
 def _loads(name: str, document: str | bytes) -> Any:
     try:
         return json.loads(document)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        if not raised_by(error):
+            raise
         raise ArtefactError(f"{name}: expected JSON, found {str(document)[:40]!r}: export it again") from None

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .errors import ArtefactError, InputError
+from .origin import raised_by
 
 PREFIX = "kit."
+NUMPY = "numpy"
 SHOWN = 60  # characters of what was found, in a message
 
 T = TypeVar("T")
@@ -19,7 +21,9 @@ def read(name: str, value: Any, reader: Callable[[Any], T], expected: str) -> T:
     """Read the entry `name`. Raises ArtefactError, with what was expected, where the reader does not take the value."""
     try:
         return reader(value)
-    except (AttributeError, InputError, KeyError, OverflowError, TypeError, ValueError, binascii.Error):
+    except (AttributeError, InputError, KeyError, OverflowError, TypeError, ValueError, binascii.Error) as error:
+        if not (isinstance(error, InputError) or raised_by(error, NUMPY)):
+            raise
         expect(False, PREFIX + name, expected, value)
         raise
 

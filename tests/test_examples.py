@@ -23,6 +23,7 @@ from PIL import Image
 import runtime
 from examples import watch_folder
 from examples.web import create_app
+from runtime.processes import cpus
 from tests.interpreter import run_python
 from trainer import Dataset
 
@@ -264,7 +265,7 @@ def test_threads(images: Path, model: Path, arguments: list[str]) -> None:
     answers = [answer(path, model) for path in sorted(images.iterdir())]
     lines = [f"{line['image']}: {line['label']} (probability {line['probability']:.4f})" for line in answers]
     assert (result.returncode, result.stdout.splitlines()) == (0, lines)
-    threads = arguments[-1] if arguments else str(os.cpu_count())
+    threads = arguments[-1] if arguments else str(cpus())
     assert re.fullmatch(rf"6 images in [\d.]+ s, [\d,]+ images/s, {threads} threads\n", result.stderr)
 
 

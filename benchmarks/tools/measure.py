@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from runtime.processes import cpus
+
 ROOT = Path(__file__).parents[2]
 FASHION_FILE = Path("FashionMNIST", "raw", "train-images-idx3-ubyte")
 PROC_STAT = Path("/proc/stat")
@@ -33,12 +35,11 @@ Found = dict[str, Figures]  # by contender, ours first
 
 def machine(packages: Sequence[str] = PACKAGES) -> str:
     """Describe the machine and its load in a line."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
     return (
-        f"{_cpu_model()}, {cpus} cores, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
+        f"{_cpu_model()}, {cpus()} cores, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
         f"load before: {load}"
     )
 

@@ -18,6 +18,7 @@ from ..entries import PREFIX
 from ..errors import ArtefactError
 from ..image import Pixels
 from ..loading import ZIP_START, read_artefact
+from ..origin import raised_by
 from ..seal import format_of
 from ..session import Settings, open_session, type_of
 from ..text import as_json, complain, printable, say
@@ -99,9 +100,9 @@ def _zip_parts(data: bytes) -> Iterator[dict[str, Any]]:
                 )
             yield {"format": formats[0]}
             text = _entry(file)
-    except ArtefactError:
-        raise
     except Exception as error:  # zipfile raises whatever the damage leads it to
+        if not raised_by(error):
+            raise
         raise ArtefactError(
             f"expected a whole zip file, found a damaged one ({error}): copy it again, or export it again"
         ) from None

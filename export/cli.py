@@ -26,7 +26,7 @@ from .gate.verification import Verification, load_images
 @click.option("--opset", type=int, help="ONNX opset version.  [default: 13]")
 @click.option("--target-ort", metavar="VERSION", help="Oldest onnxruntime that has to load the file, such as 1.15.")
 @click.option("--tolerance", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="Largest difference in probability allowed.  "
+              help="Largest difference in probability allowed; of float formats, a label differs only above twice it.  "
               "[default: "
               + ", ".join(f"{item.tolerance:g} for {name}" for name, item in FORMATS.items()) + "]")  # fmt: skip
 @click.option("--verify-on", metavar="DATA",

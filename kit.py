@@ -88,7 +88,7 @@ class Commands(click.Group):
             vars(error).update(message=printable(error.message))
             raise
         except (Exception, KeyboardInterrupt) as error:
-            if isinstance(error, KeyboardInterrupt):
+            if comes_of(error, KeyboardInterrupt):
                 click.echo("kit: interrupted", err=True)
                 sys.exit(INTERRUPTED)
             from runtime.errors import KitError
@@ -101,9 +101,16 @@ class Commands(click.Group):
             sys.exit(1)
 
 
+def comes_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an exception of that kind led to this one, as where a library's initialization was interrupted."""
+    while error and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C interrupt a command, or end the process where none runs; once all is done it is ignored."""
+    """Let Ctrl-C interrupt a command, or end the process where none runs yet; once all is done it is ignored."""
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, or another's
         yield
@@ -120,20 +127,31 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = others
+        sys.meta_path = [finder for finder in sys.meta_path if not isinstance(finder, NoImports)]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def interrupt(_signal: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt in a command, which clears up; where none runs yet, or it imports, end the process.
-
-    A library whose import is interrupted may catch the exception and go on in part.
-    """
-    while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
+    """Raise KeyboardInterrupt in a command, which clears up; where none runs yet, end the process."""
+    importing = False
+    while frame:
+        importing |= frame.f_code.co_filename.startswith("<frozen importlib")
         if frame.f_code is click.Command.invoke.__code__:
+            if importing:
+                sys.meta_path = [NoImports(), *sys.meta_path]
             raise KeyboardInterrupt
         frame = frame.f_back
     end_interrupted()
+
+
+class NoImports:
+    """Raises KeyboardInterrupt at every later import, since a library's own may have caught the first one."""
+
+    def find_spec(self, *_: object) -> None:
+        """Look for a module, in the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
 
 
 @contextmanager

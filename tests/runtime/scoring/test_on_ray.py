@@ -115,8 +115,8 @@ def test_on_ray_too_a_damaged_file_is_one_line(model: Path, encoded: list[bytes]
     process = start_classify(tmp_path, path.name, "--model", model, "--output", "out", "--engine", "ray")
     out, error = process.communicate(timeout=300)
     assert (process.returncode, out) == (1, "")
-    assert error.startswith("kit: images.parquet: expected Parquet that can be read, found: ")
-    assert error.count("\n") == 1
+    (line,) = [line for line in error.splitlines() if "(raylet)" not in line]  # which Ray adds on a busy machine
+    assert line.startswith("kit: images.parquet: expected Parquet that can be read, found: ")
     assert list(tmp_path.iterdir()) == [path]
 
 

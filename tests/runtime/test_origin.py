@@ -50,9 +50,10 @@ work = {
 for call in work.values():  # imports everything: Python's import ignores any OSError
     call()
 
-def until_interrupted(call):
-    end = time.monotonic() + 5
+def until_interrupted(call, wait=0):
     try:
+        signal.setitimer(signal.ITIMER_REAL, wait)
+        end = time.monotonic() + 5
         while time.monotonic() < end:
             call()
     except BaseException as error:
@@ -72,8 +73,7 @@ signal.signal(signal.SIGALRM, handler)
 found = {name: collections.Counter() for name in work}
 for name, call in work.items():
     for _ in range(30):
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-4, 4e-3))
-        found[name][until_interrupted(call)] += 1
+        found[name][until_interrupted(call, random.uniform(2e-4, 4e-3))] += 1
 report(found, kind)
 """
 

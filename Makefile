@@ -10,7 +10,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/installed $(DEVICE)/installed  ## train, export, then classify where there is no torch
-	$(VENV)/bin/kit train --data digits --batch-size 32
+	$(VENV)/bin/kit train --data digits
 	$(VENV)/bin/kit export runs/digits --format onnx --format torchscript
 	$(VENV)/bin/python examples/sample_image.py digits 0 runs/digits/sample
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.npy
@@ -37,7 +37,7 @@ check: $(VENV)/installed  ## lint, check the types, and print how much code ther
 	$(VENV)/bin/python -m benchmarks.tools.size
 
 docs: $(VENV)/installed  ## build the documentation into docs/_build/html
-	$(VENV)/bin/kit train --data digits --batch-size 32 --out docs/_build/digits
+	$(VENV)/bin/kit train --data digits --solver sgd --batch-size 32 --out docs/_build/digits
 	$(VENV)/bin/python -m sphinx -n -W --keep-going docs docs/_build/html
 
 bench: $(VENV)/installed  ## measure against peers, into docs/benchmarks.md; 20 minutes; KIT_DATA_DIR says where Fashion-MNIST lies

@@ -15,7 +15,7 @@ import click
 from runtime.errors import KitError, needs_extra
 from runtime.text import as_json, complain, printable, say
 
-from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig
+from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig, SgdSettings
 from .progress import Progress
 from .solvers.schedules import SCHEDULES
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .fitting import Fit
     from .report.run import Run
 
-DEFAULTS = FitConfig()
+DEFAULTS, SGD = FitConfig(), SgdSettings()
 INTERRUPTED = 130
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT]?)(i?)B?)", re.IGNORECASE)
 PREFIXES = ("", "K", "M", "G", "T")
@@ -46,19 +46,22 @@ PREFIXES = ("", "K", "M", "G", "T")
 @click.option("--color", type=click.Choice(["L", "RGB"]),
               help="Color mode: greyscale or RGB.  [default: the data set's, or RGB]")  # fmt: skip
 @click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
-              help="sgd: minibatch gradient descent; lbfgs: converges to the optimum.")  # fmt: skip
+              help="auto: finds weight decay, and needs no other setting; sgd: minibatch gradient descent; lbfgs: "
+              "converges to the optimum.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1),
-              help="Passes over the training images.  [default: 10; lbfgs: at most 2000]")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1), default=DEFAULTS.batch_size, show_default=True,
-              help="Images in a minibatch.")  # fmt: skip
-@click.option("--lr", type=click.FloatRange(0, min_open=True), default=DEFAULTS.lr, show_default=True,
-              help="Initial learning rate.")  # fmt: skip
-@click.option("--schedule", type=click.Choice(list(SCHEDULES)), default=DEFAULTS.schedule, show_default=True,
-              help="Learning rate schedule: cosine decay to 0, or constant.")  # fmt: skip
-@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=DEFAULTS.momentum, show_default=True,
-              help="SGD momentum.")  # fmt: skip
-@click.option("--weight-decay", type=click.FloatRange(0), default=DEFAULTS.weight_decay, show_default=True,
-              help="Weight decay λ, of the penalty λ/2·‖W‖².")  # fmt: skip
+              help="Passes over the training images.  [default: sgd 10; at most: auto 100, lbfgs 2000]")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1),
+              help=f"Images in a minibatch; selects sgd.  [default: {SGD.batch_size}]")  # fmt: skip
+@click.option("--lr", type=click.FloatRange(0, min_open=True),
+              help=f"Initial learning rate; selects sgd.  [default: {SGD.lr}]")  # fmt: skip
+@click.option("--schedule", type=click.Choice(list(SCHEDULES)),
+              help="Learning rate schedule: cosine decay to 0, or constant; selects sgd.  "
+              f"[default: {SGD.schedule}]")  # fmt: skip
+@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True),
+              help=f"SGD momentum; selects sgd.  [default: {SGD.momentum}]")  # fmt: skip
+@click.option("--weight-decay", type=click.FloatRange(0),
+              help="Weight decay λ, of the penalty λ/2·‖W‖²; auto then chooses none.  "
+              f"[default: {SGD.weight_decay}; auto: chosen]")  # fmt: skip
 @click.option("--class-weights", type=click.Choice(CLASS_WEIGHTS), default=DEFAULTS.class_weights, show_default=True,
               help="balanced: weight images by the inverse frequency of their class.")  # fmt: skip
 @click.option("--val-fraction", type=click.FloatRange(0, 1, max_open=True), default=DEFAULTS.val_fraction,
@@ -100,7 +103,7 @@ def train(
 
     device = choose_device(config.device)
     with reported_once(), distributed.group(device) as group:
-        progress = Progress(config.last_epoch, shown=group.rank == 0)
+        progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
         load = partial(load_data, data, data_dir=data_dir, image_size=image_size, color=color, seed=config.seed)
         dataset = group.in_turn(partial(load, progress=progress.decoding))
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
@@ -135,6 +138,7 @@ def _fit(
         return fit(
             data,
             config,
+            on_choice=progress.choice,
             on_epoch=progress.epoch,
             on_batch=progress.batch,
             on_checkpoint=run.save if run else None,
@@ -146,8 +150,13 @@ def _fit(
 
 def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | None", as_document: bool) -> None:
     """Print the final figures, or what to do about a fit that was interrupted."""
-    if fitted.converged is False and len(fitted.history) == config.last_epoch:
+    if config.solver == "lbfgs" and not fitted.converged and len(fitted.history) == config.last_epoch:
         progress.say(f"L-BFGS did not converge in {config.last_epoch} iterations: raise --epochs, or --weight-decay")
+    if fitted.finished and fitted.kept != len(fitted.history):
+        progress.say(
+            f"stopped after epoch {len(fitted.history)}: the validation loss was lowest in epoch {fitted.kept}, whose "
+            "weights were kept"
+        )
     if run and fitted.finished:
         _print(run.report(), as_document)
         if not as_document:

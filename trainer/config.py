@@ -1,27 +1,41 @@
-"""The settings of a fit. Imports no torch."""
+"""The settings of a fit, given and chosen. Imports no torch."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from .errors import ConfigError
 from .solvers.schedules import SCHEDULES
 
-EPOCHS = {"sgd": 10, "lbfgs": 2000}
+EPOCHS = {"auto": 100, "sgd": 10, "lbfgs": 2000}
+WEIGHT_DECAY = 1e-3
 CLASS_WEIGHTS = ("none", "balanced")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class SgdSettings(NamedTuple):
+    """Those of `FitConfig` that make minibatch gradient descent."""
+
+    batch_size: int = 256
+    lr: float = 0.03
+    schedule: str = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = WEIGHT_DECAY
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
     """Settings of a fit. Raises ConfigError.
 
-    solver: "sgd", minibatch gradient descent, or "lbfgs", which converges to the optimum.
-    epochs: passes over the training images, at least 1; by default 10, for lbfgs at most 2000 iterations.
-    batch_size: images in a minibatch, at least 1; sgd only.
-    lr: initial learning rate, above 0; sgd only.
-    schedule: learning rate schedule, "cosine" (to 0 along half a cosine) or "constant"; sgd only.
-    momentum: 0 to below 1; sgd only.
-    weight_decay: λ of the penalty λ/2 · ‖W‖², at least 0; none for the bias.
+    solver: "auto", which finds weight decay and needs no other setting; "sgd", minibatch gradient descent; or "lbfgs",
+        which converges to the optimum. A setting of sgd alone selects it in place of "auto".
+    epochs: passes over the training images, at least 1; by default 10, for auto at most 100 iterations, for lbfgs 2000.
+    batch_size: images in a minibatch, at least 1; sgd only, by default 256.
+    lr: initial learning rate, above 0; sgd only, by default 0.03.
+    schedule: learning rate schedule, "cosine" (to 0 along half a cosine) or "constant"; sgd only, by default "cosine".
+    momentum: 0 to below 1; sgd only, by default 0.9.
+    weight_decay: λ of the penalty λ/2 · ‖W‖², at least 0, none for the bias; by default 1e-3, for auto what it finds.
     class_weights: "balanced" weights each image by N / (K · images of its class), "none" by 1.
     val_fraction: share of the training images held out for early stopping, 0 to below 1.
     patience: epochs without a lower validation loss before training stops, at least 1.
@@ -30,13 +44,13 @@ class FitConfig:
     device: "cpu", "cuda", "mps", or "auto": the first of CUDA, MPS and CPU that is there.
     """
 
-    solver: str = "sgd"
+    solver: str = "auto"
     epochs: int | None = None
-    batch_size: int = 256
-    lr: float = 0.03
-    schedule: str = "cosine"
-    momentum: float = 0.9
-    weight_decay: float = 1e-3
+    batch_size: int | None = None
+    lr: float | None = None
+    schedule: str | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
     class_weights: str = "none"
     val_fraction: float = 0.0
     patience: int = 3
@@ -45,14 +59,19 @@ class FitConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        settings, defaults = vars(self), SgdSettings()._asdict()
+        if self.solver == "auto" and any(settings[name] is not None for name in defaults if name != "weight_decay"):
+            settings["solver"] = "sgd"
+        needed = {"sgd": defaults, "lbfgs": {"weight_decay": WEIGHT_DECAY}}.get(self.solver, {})
+        settings.update({name: default for name, default in needed.items() if settings[name] is None})
         rules: list[tuple[str, bool, str]] = [
             ("solver", self.solver in EPOCHS, f"one of {', '.join(EPOCHS)}"),
             ("epochs", self.epochs is None or self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("lr", 0 < self.lr < math.inf, "above 0"),
-            ("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
-            ("momentum", 0 <= self.momentum < 1, "0 to below 1"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
+            ("batch_size", self.batch_size is None or self.batch_size >= 1, "at least 1"),
+            ("lr", self.lr is None or 0 < self.lr < math.inf, "above 0"),
+            ("schedule", self.schedule in (None, *SCHEDULES), f"one of {', '.join(SCHEDULES)}"),
+            ("momentum", self.momentum is None or 0 <= self.momentum < 1, "0 to below 1"),
+            ("weight_decay", self.weight_decay is None or 0 <= self.weight_decay < math.inf, "at least 0"),
             ("class_weights", self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
             ("val_fraction", 0 <= self.val_fraction < 1, "0 to below 1"),
             ("patience", self.patience >= 1, "at least 1"),
@@ -65,6 +84,53 @@ class FitConfig:
                 raise ConfigError(f"{name}: expected {expected}, found {getattr(self, name)!r}")
 
     @property
+    def sgd(self) -> SgdSettings:
+        """The settings of minibatch gradient descent, whichever the solver is."""
+        given = {name: getattr(self, name) for name in SgdSettings._fields}
+        return SgdSettings(**{name: value for name, value in given.items() if value is not None})
+
+    @property
     def last_epoch(self) -> int:
         """How many epochs there are at most."""
         return EPOCHS[self.solver] if self.epochs is None else self.epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen, and on what grounds.
+
+    weight_decay: λ for all training images, in the coordinates of the scaled features.
+    epochs: at most.
+    batch_size, lr: of minibatch gradient descent; None for L-BFGS.
+    images: on how many it was found, 0 where it was given; λ is inversely proportional to the number of images.
+    folds: parts of these that were held out in turn; 1 for a fifth that was held out once.
+    losses: pairs of λ for these and of the mean loss on held-out images, in nats.
+    """
+
+    weight_decay: float
+    epochs: int = 1
+    batch_size: int | None = None
+    lr: float | None = None
+    images: int = 0
+    folds: int = 0
+    losses: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> "Choice":
+        """Read what `to_json` gave. Raises TypeError, ValueError or KeyError."""
+        choice = cls(**{**found, "losses": tuple((float(decay), float(loss)) for decay, loss in found["losses"])})
+        rates, counts = (choice.weight_decay, choice.lr or 0.0), (choice.epochs, choice.images, choice.folds)
+        if not all(0 <= rate < math.inf for rate in rates) or not all(type(count) is int for count in counts):
+            raise ValueError(f"a choice of {found}")
+        return choice
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as `of` reads it."""
+        return asdict(self) | {"losses": [list(pair) for pair in self.losses]}
+
+    def describe(self) -> str:
+        """Say it in a line."""
+        parts = f"{self.folds} folds" if self.folds > 1 else "a fifth"
+        grounds = f", by the loss on held-out images ({parts} of {self.images:,} training images)" * bool(self.images)
+        how = "L-BFGS" if self.lr is None else f"SGD with learning rate {self.lr:.3g}, batch size {self.batch_size}"
+        return f"weight decay {self.weight_decay:.3g}{grounds}; {how}, at most {self.epochs} epochs"

@@ -10,50 +10,26 @@ import torch
 from torch import Tensor
 
 from .checkpoint import Checkpoint
-from .config import FitConfig
+from .config import Choice, FitConfig
 from .data.dataset import Arrays, Dataset, Split, as_dataset, hold_out
 from .data.device import choose_device, place, within
 from .data.memory import limit_or_default, window_for
 from .data.minibatches import minibatches
 from .distributed import ALONE, Group
+from .epoch import Epoch
 from .errors import CheckpointError, ConfigError, TrainerError
 from .fast_sums import FastAccumulator
 from .provenance import balanced_class_weights, golden_examples, pixel_statistics, provenance, training_sample
+from .scaling import scaling
 from .softmax_regression import Model, initialise
+from .solvers.auto import Auto
 from .solvers.lbfgs import Lbfgs
 from .solvers.sgd import Sgd
 from .solvers.task import Outcome, Task
 
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 4096
-SOLVERS: dict[str, type[Sgd] | type[Lbfgs]] = {"sgd": Sgd, "lbfgs": Lbfgs}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """Figures of one epoch: loss in nats, accuracy 0-1, wall time in seconds.
-
-    Training figures are computed while the weights change, with class weights if there are any; the others without.
-    Those of validation are None without a validation split.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    test_loss: float
-    test_accuracy: float
-    seconds: float
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "Epoch":
-        """Read what `asdict` gave. Raises TypeError, ValueError or OverflowError."""
-        epoch = cls(**row)
-        always = [value for name, value in asdict(epoch).items() if not name.startswith("val_")]
-        if None in always or not all(math.isfinite(value) for value in row.values() if value is not None):
-            raise ValueError(f"an epoch of {row}")
-        return epoch
+SOLVERS: dict[str, type[Auto] | type[Sgd] | type[Lbfgs]] = {"auto": Auto, "sgd": Sgd, "lbfgs": Lbfgs}
 
 
 @dataclass(frozen=True)
@@ -65,6 +41,8 @@ class Fit:
     checkpoint: to save, export or resume.
     finished: False where `stop` ended the fit early.
     converged: whether L-BFGS reached the optimum, though validation may have kept an earlier epoch; None for SGD.
+    choice: what "auto" has found; None before, and for other solvers.
+    kept: the epoch that the model is of.
     """
 
     model: Model
@@ -72,12 +50,15 @@ class Fit:
     checkpoint: Checkpoint
     finished: bool
     converged: bool | None
+    choice: Choice | None
+    kept: int
 
 
 def fit(
     data: Dataset | tuple[Arrays, Arrays],
     config: FitConfig | None = None,
     *,
+    on_choice: Callable[[Choice], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
     on_checkpoint: Callable[[Fit], None] | None = None,
@@ -92,6 +73,7 @@ def fit(
     on the test split. Raises ConfigError, DataError, and TrainerError where the loss is not finite.
 
     data: a data set; or uint8 images [N, H, W] or [N, H, W, C] with targets [N], a fifth of which become the test split
+    on_choice: called with what "auto" has found.
     on_epoch, on_batch: called after each epoch, and with the number of images of each minibatch.
     on_checkpoint: called with the fit so far, after each epoch and when stopped.
     stop: asked every few minibatches whether to stop there.
@@ -99,18 +81,16 @@ def fit(
     memory_limit: bytes of memory for images, by default half of what is free; mapped files above it are read as needed.
     group: processes that run the same fit on the same data, each on its part of every minibatch.
     """
-
-    def stopped() -> bool:
-        return group.any(stop is not None and stop())
-
+    asked = stop or (lambda: False)
     config = _as_before(config or FitConfig(), resume)
     data = as_dataset(data, seed=config.seed)
-    fitting = _Fitting(data, config, limit_or_default(memory_limit), group, on_batch or (lambda _: None), stopped)
+    told = on_batch or (lambda _: None), on_choice or (lambda _: None)
+    fitting = _Fitting(data, config, limit_or_default(memory_limit), group, *told, lambda: group.any(asked()))
     if resume:
         fitting.restore(resume)
     elif on_checkpoint and group.size > 1:
         on_checkpoint(fitting.result())  # for a process that is restarted to resume from
-    while not fitting.finished and not stopped():
+    while not fitting.finished and not group.any(asked()):
         started = time.perf_counter()
         outcome = fitting.solver.epoch(len(fitting.history) + 1)
         if outcome.stopped:
@@ -126,9 +106,12 @@ def fit(
     return result
 
 
-def initial_model(train: Split, classes: int, seed: int, group: Group = ALONE) -> Model:
-    """Random weights, and the statistics of the training pixels."""
-    weights, bias = initialise(train.features, classes, torch.Generator().manual_seed(seed))
+def initial_model(train: Split, classes: int, config: FitConfig, group: Group = ALONE) -> Model:
+    """For "auto", weights of 0 and a centre and scale of each pixel; else random weights and the pixels' statistics."""
+    if config.solver == "auto":
+        centre, scale = scaling(train, group)
+        return Model(weights=torch.zeros(classes, train.features), bias=torch.zeros(classes), mean=centre, std=scale)
+    weights, bias = initialise(train.features, classes, torch.Generator().manual_seed(config.seed))
     mean, std = pixel_statistics(train.images, group)
     return Model(weights=weights, bias=bias, mean=mean, std=std)
 
@@ -150,6 +133,7 @@ class _Fitting:
         limit: int,
         group: Group,
         on_batch: Callable[[int], None],
+        on_choice: Callable[[Choice], None],
         stop: Callable[[], bool],
     ) -> None:
         device, classes = choose_device(config.device), len(data.labels)
@@ -160,7 +144,9 @@ class _Fitting:
         self._data, self._group, self._device = data, group, device
         self._config = replace(config, device=device.type, epochs=config.last_epoch, shuffle_window=window)
         self._sample = training_sample(train, config.seed)
-        self._model = initial_model(train, classes, config.seed, group).to(device)
+        model = initial_model(train, classes, config, group)
+        self._statistics = pixel_statistics(train.images, group) if model.mean.ndim > 1 else (model.mean, model.std)
+        self._model = model.to(device)
         self._test, placed = place((within(data.test, limit), train), device, limit)
         weights = balanced_class_weights(train, classes).to(device) if config.class_weights == "balanced" else None
         self.solver = SOLVERS[config.solver](
@@ -171,6 +157,7 @@ class _Fitting:
                 device=device,
                 config=config,
                 on_batch=on_batch,
+                on_choice=on_choice,
                 stop=stop,
                 group=group,
                 window=window,
@@ -183,7 +170,9 @@ class _Fitting:
     def finished(self) -> bool:
         """Whether all epochs are done, the optimum is reached, or validation says to stop."""
         overdue = bool(self._best) and len(self.history) - self._best_epoch.epoch >= self._config.patience
-        return len(self.history) >= self._config.last_epoch or bool(self.solver.converged) or overdue
+        choice = self.solver.choice
+        last = choice.epochs if choice else self._config.last_epoch
+        return len(self.history) >= last or bool(self.solver.converged) or overdue
 
     @property
     def _best_epoch(self) -> Epoch:
@@ -196,7 +185,7 @@ class _Fitting:
         if not math.isfinite(outcome.loss):
             raise TrainerError(
                 f"expected a finite loss, found {outcome.loss} in epoch {number}: "
-                f"lower --lr, which was {self._config.lr:g}, or use --solver lbfgs"
+                f"lower --lr, which was {self._config.sgd.lr:g}, or use --solver lbfgs"
             )
         val = self._evaluate(self._validation) if self._validation else (None, None)
         test = self._evaluate(self._test)
@@ -223,7 +212,7 @@ class _Fitting:
             progress = {"history": [asdict(row) for row in self.history], "position": self.solver.position}
             best = {f"best.{name}": tensor for name, tensor in _as_in_files(self._best).items()}
             state = {name: tensor.cpu().clone().numpy() for name, tensor in (self.solver.tensors() | best).items()}
-        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in _as_in_files(model.tensors()).items()}
+        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in self._in_checkpoint(model).items()}
         checkpoint = Checkpoint(
             **arrays,
             **golden_examples(model, self._data.test),
@@ -234,7 +223,9 @@ class _Fitting:
             progress=progress,
             state=state,
         )
-        return Fit(model, tuple(self.history), checkpoint, self.finished, self.solver.converged)
+        history, solver = tuple(self.history), self.solver
+        kept = self._best_epoch.epoch if self._best and self.finished else len(history)
+        return Fit(model, history, checkpoint, self.finished, solver.converged, solver.choice, kept)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where an unfinished fit of the same data was. Raises ConfigError and CheckpointError."""
@@ -264,15 +255,23 @@ class _Fitting:
     def _check_same(self, checkpoint: Checkpoint) -> None:
         before = checkpoint.provenance["settings"]
         for name, value in asdict(self._config).items():
-            if before.get(name) != value:
+            if value is not None and before.get(name) != value:
                 raise ConfigError(
                     f"{name}: expected {before.get(name)!r}, as when this fit began, found {value!r}: "
                     "resume with the same settings"
                 )
         then = checkpoint.provenance["data"], checkpoint.labels, checkpoint.mean.tolist(), checkpoint.std.tolist()
-        now = self._provenance()["data"], self._data.labels, self._model.mean.tolist(), self._model.std.tolist()
-        if then != now:
+        mean, std = (statistic.tolist() for statistic in self._statistics)
+        if then != (self._provenance()["data"], self._data.labels, mean, std):
             raise ConfigError("expected the images that this fit began with, found others: resume with the same --data")
+
+    def _in_checkpoint(self, model: Model) -> dict[str, Tensor]:
+        """Name and lay out a model's tensors as the checkpoint does."""
+        tensors = _as_in_files(model.tensors())
+        if model.mean.ndim == 1:
+            return tensors
+        mean, std = self._statistics
+        return tensors | {"mean": mean, "std": std, "centre": model.mean.flatten(), "scale": model.std.flatten()}
 
     def _evaluate(self, split: Split) -> tuple[float, float]:
         """`softmax_regression.evaluate`, by all processes of the group."""
@@ -284,9 +283,8 @@ class _Fitting:
 
     def _provenance(self) -> dict[str, Any]:
         figures = asdict(self._best_epoch) if self.history else {}
-        return provenance(
-            self._data, self._config, {name: figures[name] for name in FIGURES if figures.get(name) is not None}
-        )
+        known = {name: figures[name] for name in FIGURES if figures.get(name) is not None}
+        return provenance(self._data, self._config, known, self.solver.choice)
 
 
 def _as_in_files(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

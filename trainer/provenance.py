@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .config import FitConfig
+from .config import Choice, FitConfig
 from .data.dataset import Dataset, Split
 from .data.mapped import Images
 from .distributed import ALONE, Group
@@ -69,11 +69,14 @@ def golden_examples(model: Model, split: Split) -> dict[str, Any]:
     return {"golden_images": images.numpy(), "golden_probabilities": model.probabilities(images).numpy()}
 
 
-def provenance(data: Dataset, config: FitConfig, figures: dict[str, float]) -> dict[str, Any]:
-    """Say where a model comes from, ready for JSON: data set, final figures, settings, versions."""
+def provenance(
+    data: Dataset, config: FitConfig, figures: dict[str, float], choice: Choice | None = None
+) -> dict[str, Any]:
+    """Say where a model comes from, ready for JSON: data set, final figures, settings, what was found, versions."""
     return {
         "data": {"name": data.name, "train_images": len(data.train), "test_images": len(data.test)},
         "figures": figures,
         "settings": asdict(config),
+        **({"choice": choice.to_json()} if choice else {}),
         "versions": {package: version(package) for package in ("numpy", "softmax-kit", "torch")},
     }

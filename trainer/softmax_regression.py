@@ -22,7 +22,8 @@ class Model:
 
     weights: [K, D].
     bias: [K].
-    mean, std: [C], mean and standard deviation of the training pixels, in units of 0-255.
+    mean, std: what standardises the pixels, in units of 0-255: the mean and standard deviation of each channel, [C], or
+        a centre and scale of each pixel value, [H, W, C].
     """
 
     weights: Tensor

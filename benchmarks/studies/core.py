@@ -64,8 +64,8 @@ class Ours:
     """SGD, made as `fit` makes it; each call is the next epoch."""
 
     def __init__(self, data: Dataset, *, epochs: int) -> None:
-        config = FitConfig(epochs=epochs, device="cpu")
-        self.model: Model = initial_model(data.train, len(data.labels), config.seed)
+        config = FitConfig(solver="sgd", epochs=epochs, device="cpu")
+        self.model: Model = initial_model(data.train, len(data.labels), config)
         self._epoch = 0
         self._solver = Sgd(
             Task(
@@ -75,6 +75,7 @@ class Ours:
                 device=CPU,
                 config=config,
                 on_batch=lambda _: None,
+                on_choice=lambda _: None,
                 stop=lambda: False,
                 group=ALONE,
                 window=data.train.images.nbytes,

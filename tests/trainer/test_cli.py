@@ -31,7 +31,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_run(run_kit: Kit) -> None:
-    result = run_kit("train", "--data", "digits", "--epochs", "3", "--seed", "4")
+    result = run_kit("train", "--data", "digits", "--solver", "sgd", "--epochs", "3", "--seed", "4")
     assert result.exit_code == 0
     folder = Path("runs/digits")
     assert names(folder) == RUN | PICTURES
@@ -103,7 +103,7 @@ def test_lbfgs_says_that_it_needs_more_iterations(run_kit: Kit) -> None:
 
 
 def test_sgd_says_nothing_of_an_optimum(run_kit: Kit) -> None:
-    result = run_kit("train", *SHORT, "--epochs", "1", "--json")
+    result = run_kit("train", *SHORT, "--solver", "sgd", "--epochs", "1", "--json")
     assert "optimum" not in result.stderr
     assert json.loads(result.stdout)["converged"] is None
 
@@ -231,7 +231,7 @@ os.environ.pop("MPLCONFIGDIR", None)
 if {home!r}:
     os.environ["HOME"] = {home!r}
 import kit
-kit.main(["train", "--data", "digits", "--epochs", "1", "--out", "run"])
+kit.main(["train", "--data", "digits", "--solver", "sgd", "--epochs", "1", "--out", "run"])
 """
     result = run_python(code, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -20,7 +20,7 @@ from trainer import ConfigError, FitConfig
         ({"momentum": 1.0}, "momentum: expected 0 to below 1, found 1.0"),
         ({"weight_decay": -0.1}, "weight_decay: expected at least 0, found -0.1"),
         ({"seed": -1}, "seed: expected 0 to 2⁶³ - 1, found -1"),
-        ({"solver": "newton"}, "solver: expected one of sgd, lbfgs, found 'newton'"),
+        ({"solver": "newton"}, "solver: expected one of auto, sgd, lbfgs, found 'newton'"),
         ({"schedule": "step"}, "schedule: expected one of cosine, constant, found 'step'"),
         ({"class_weights": "odd"}, "class_weights: expected one of none, balanced, found 'odd'"),
         ({"val_fraction": 1.0}, "val_fraction: expected 0 to below 1, found 1.0"),

@@ -27,6 +27,7 @@ CONFIGS = {
     "one image too many": dataclasses.replace(BASE, batch_size=1436),
     "validation and class weights": dataclasses.replace(BASE, val_fraction=0.2, class_weights="balanced"),
     "small windows": dataclasses.replace(BASE, shuffle_window=64 * 300),
+    "auto": FitConfig(seed=BASE.seed, device="cpu", weight_decay=1e-2, epochs=8),
     "lbfgs": dataclasses.replace(BASE, solver="lbfgs", epochs=8, weight_decay=1e-2),
 }
 SCRIPT = """

@@ -22,7 +22,7 @@ from trainer import (
     save_checkpoint,
 )
 from trainer.data.mapped import MappedImages
-from trainer.fitting import Epoch
+from trainer.epoch import Epoch
 
 CPU = FitConfig(epochs=3, batch_size=32, device="cpu")
 
@@ -63,7 +63,7 @@ def test_an_infinite_loss_stops_with_what_to_change(tiny: Dataset) -> None:
         fit(tiny, dataclasses.replace(CPU, lr=1e38))
 
 
-@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["auto", "sgd", "lbfgs"])
 def test_balanced_class_weights_help_the_rare_class(solver: str) -> None:
     generator = np.random.default_rng(0)
     targets = (np.arange(2000) % 20 == 0).astype(np.int64)
@@ -201,8 +201,8 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch find
 
 @pytest.mark.gpu
 @needs_gpu
-def test_the_gpu_gives_the_cpus_answers(digits: Dataset) -> None:
-    config = FitConfig(epochs=5, batch_size=32, device="cuda")
+@pytest.mark.parametrize("config", [FitConfig(epochs=5, batch_size=32, device="cuda"), FitConfig(device="cuda")])
+def test_the_gpu_gives_the_cpus_answers(config: FitConfig, digits: Dataset) -> None:
     found, again = fit(digits, config), fit(digits, config)
     expected = fit(digits, dataclasses.replace(config, device="cpu"))
     assert torch.equal(found.model.weights, again.model.weights)

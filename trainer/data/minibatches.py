@@ -79,9 +79,9 @@ class RowBuffer:
     """
 
     def __init__(self, model: Model, size: int) -> None:
-        pixels = model.weights.shape[1] // len(model.mean)
-        self._scale = (1 / model.std).repeat(pixels)  # [D]
-        self._offset = (-model.mean / model.std).repeat(pixels)  # [D]
+        pixels = model.weights.shape[1] // model.mean.numel()
+        self._scale = (1 / model.std).flatten().repeat(pixels)  # [D]
+        self._offset = (-model.mean / model.std).flatten().repeat(pixels)  # [D]
         self._rows = model.weights.new_empty((size, model.weights.shape[1]))
 
     def features(self, pixels: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from typing import Any
 
 from runtime.image import CHANNELS
 
+from ..config import Choice
+
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 WORST = 5
 REORDERING = ("LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # Unicode's bidirectional controls
@@ -69,7 +71,7 @@ An image file of any size is brought to {height} × {width} pixels, {color}, as 
 {weights}
 ## Settings and versions
 
-{settings}
+{choice}{settings}
 {versions}"""
 
 
@@ -111,7 +113,8 @@ def model_card(report: Mapping[str, Any], *, plots: bool) -> str:
         checkpoint=checkpoint.name,
         artefact=checkpoint.with_suffix(".onnx").name,
         weights=show("Weights of each label", "weights.png"),
-        settings=_table(("setting", "value"), report["settings"].items()),
+        choice=f"Chosen: {Choice.of(report['choice']).describe()}.\n\n" if "choice" in report else "",
+        settings=_table(("setting", "value"), [row for row in report["settings"].items() if row[1] is not None]),
         versions=_table(("package", "version"), report["versions"].items()),
     )
 

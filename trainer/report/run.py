@@ -19,8 +19,9 @@ from runtime.text import as_json
 
 from ..checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
 from ..data.dataset import Dataset
+from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
-from ..fitting import EVALUATION_BATCH, Epoch, Fit
+from ..fitting import EVALUATION_BATCH, Fit
 from .metrics import classification_metrics
 from .model_card import model_card
 

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.minibatches import minibatches
-from ..fast_sums import FastAccumulator
-from ..softmax_regression import cross_entropy_gradient, softmax
+from ..config import Choice
 from .task import Outcome, Task
+from .whole import whole_pass
 
 BATCH = 8192
 MEMORY = 100
@@ -29,6 +28,8 @@ class Lbfgs:
     position: numbers of the last iteration, by torch's names; `objective` before it; `stalled`, iterations since it
     last fell.
     """
+
+    choice: Choice | None = None
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -108,19 +109,7 @@ class Lbfgs:
     @torch.inference_mode()
     def _evaluate(self) -> tuple[float, float, float]:
         """Objective, mean loss and accuracy at the present weights; leaves the gradients with the parameters."""
-        task, model, decay = self._task, self._model, self._task.config.weight_decay
-        class_weights = None if task.class_weights is None else task.class_weights.to(model.weights.dtype)
-        sums = FastAccumulator(class_weights=class_weights, group=task.group)
-        weights_gradient = decay * model.weights if task.group.rank == 0 else torch.zeros_like(model.weights)
-        bias_gradient = torch.zeros_like(model.bias)
-        for features, targets, onehot in minibatches(model, task.train, BATCH, task.device, group=task.group):
-            logits = model.logits(features)  # [K, B]
-            sums.add(logits, targets)
-            error = cross_entropy_gradient(softmax(logits), onehot, class_weights)  # [K, B]
-            share = len(targets) / len(task.train)
-            weights_gradient.add_(error @ features, alpha=share)
-            bias_gradient.add_(error.sum(1), alpha=share)
-        for parameter, gradient in zip(self._parameters, (weights_gradient, bias_gradient), strict=True):
-            parameter.grad = SCALE * task.group.sum(gradient)
-        loss, accuracy = sums.means()
-        return loss + decay / 2 * float(model.weights.norm()) ** 2, loss, accuracy
+        found = whole_pass(self._task, self._model, BATCH, self._task.config.weight_decay or 0)
+        for parameter, gradient in zip(self._parameters, found.gradients, strict=True):
+            parameter.grad = SCALE * gradient
+        return found.objective, found.loss, found.accuracy

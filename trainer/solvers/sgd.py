@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..config import Choice
 from ..data.device import threads_for
 from ..data.minibatches import minibatches
 from ..data.order import shuffled
@@ -23,6 +24,7 @@ class Sgd:
     """
 
     converged: bool | None = None
+    choice: Choice | None = None
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -33,13 +35,15 @@ class Sgd:
     def epoch(self, epoch: int) -> Outcome:
         """Run an epoch, or the rest of one."""
         task, config, model, group = self._task, self._task.config, self._task.model, self._task.group
-        per_epoch, done = math.ceil(len(task.train) / config.batch_size), self.position["batch"]
+        size = config.sgd.batch_size
+        per_epoch, done = math.ceil(len(task.train) / size), self.position["batch"]
         before = self.position["sums"] if group.rank == 0 else []
         sums = FastAccumulator(*before, class_weights=task.class_weights, group=group)
-        rates = SCHEDULES[config.schedule](config.lr, (epoch - 1) * per_epoch + done, config.last_epoch * per_epoch)
+        schedule, steps = SCHEDULES[config.sgd.schedule], config.last_epoch * per_epoch
+        rates = schedule(config.sgd.lr, (epoch - 1) * per_epoch + done, steps)
         order = shuffled(len(task.train), task.train.features, window=task.window, seed=config.seed, epoch=epoch)
-        batches = minibatches(model, task.train, config.batch_size, task.device, order=order, skip=done, group=group)
-        with threads_for(config.batch_size * model.weights.numel()):
+        batches = minibatches(model, task.train, size, task.device, order=order, skip=done, group=group)
+        with threads_for(size * model.weights.numel()):
             for features, targets, onehot in batches:
                 logits = model.logits(features)  # [K, B]
                 sums.add(logits, targets)
@@ -63,7 +67,7 @@ class Sgd:
     def restore(self, position: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go back to a minibatch."""
         batch, sums = position["batch"], position["sums"]
-        last = (len(self._task.train) - 1) // self._task.config.batch_size
+        last = (len(self._task.train) - 1) // self._task.config.sgd.batch_size
         if type(batch) is not int or not 0 <= batch <= last or len(sums) not in (0, 3):
             raise ValueError(f"minibatch {batch} with sums {sums}")
         if not all(0 <= value < math.inf for value in sums):
@@ -73,9 +77,9 @@ class Sgd:
             velocity.copy_(tensors[name])
 
     def _step(self, gradients: Sequence[Tensor], lr: float) -> None:
-        model, config = self._task.model, self._task.config
-        decays = (config.weight_decay, 0.0)  # none for the bias
+        model, settings = self._task.model, self._task.config.sgd
+        decays = (settings.weight_decay, 0.0)  # none for the bias
         for parameter, gradient, velocity, decay in zip(
             (model.weights, model.bias), gradients, self._velocities, decays, strict=True
         ):
-            sgd(parameter, gradient, velocity, lr=lr, momentum=config.momentum, weight_decay=decay)
+            sgd(parameter, gradient, velocity, lr=lr, momentum=settings.momentum, weight_decay=decay)

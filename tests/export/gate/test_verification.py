@@ -77,7 +77,20 @@ def test_verification_on_other_data(
 
 def test_an_export_is_verified_on_the_images_held_out_for_it(run_kit: Kit, digits: Dataset) -> None:
     lay_out(Path("pictures"), digits, digits.labels, each=30)
-    settings = ("--epochs", "2", "--seed", "5", "--image-size", "12", "--color", "RGB", "--device", "cpu")
+    settings = (
+        "--solver",
+        "sgd",
+        "--epochs",
+        "2",
+        "--seed",
+        "5",
+        "--image-size",
+        "12",
+        "--color",
+        "RGB",
+        "--device",
+        "cpu",
+    )
     assert run_kit("train", "--data", "pictures", *settings, "--no-report").exit_code == 0
     (report,) = json.loads(run_kit("export", "runs/pictures", "--verify-on", "pictures", "--json").stdout)
     classifier = runtime.load("runs/pictures/model.onnx")

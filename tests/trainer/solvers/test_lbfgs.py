@@ -40,8 +40,8 @@ def test_lbfgs_stops_when_it_is_there(digits: Dataset) -> None:
 
 def test_lbfgs_learns_from_small_steps_too(digits: Dataset) -> None:
     penalty, targets = 0.3, digits.train.targets.numpy()
-    ours = fit(digits, FitConfig(solver="lbfgs", weight_decay=penalty, device="cpu"))
-    first = initial_model(digits.train, 10, 0)
+    config = FitConfig(solver="lbfgs", weight_decay=penalty, device="cpu")
+    ours, first = fit(digits, config), initial_model(digits.train, 10, config)
     features = first.features(digits.train.images[:]).double().numpy()
 
     def flat(parameters: Any) -> tuple[float, Any]:

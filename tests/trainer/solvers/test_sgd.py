@@ -17,11 +17,11 @@ from trainer.solvers.schedules import cosine
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
 def test_a_fit_takes_the_steps_of_autograd_and_torchs_optimiser(tiny: Dataset, class_weights: str) -> None:
     config = FitConfig(batch_size=32, epochs=3, weight_decay=0.05, class_weights=class_weights, device="cpu")
-    model = initial_model(tiny.train, 3, config.seed)
+    model = initial_model(tiny.train, 3, config)
     features, targets = model.features(tiny.train.images[:]), tiny.train.targets
     weights, bias = model.weights.clone().requires_grad_(), model.bias.clone().requires_grad_()
     groups: list[dict[str, Any]] = [{"params": [weights], "weight_decay": 0.05}, {"params": [bias]}]
-    optimiser = torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
+    optimiser = torch.optim.SGD(groups, lr=config.sgd.lr, momentum=0.9)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=3 * 4)
     per_class = None if class_weights == "none" else balanced_class_weights(tiny.train, 3)
     for epoch in (1, 2, 3):
@@ -43,16 +43,16 @@ def test_a_fit_takes_the_steps_of_autograd_and_torchs_optimiser(tiny: Dataset, c
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
 def test_a_fit_takes_the_steps_of_the_chapter(digits: Dataset, class_weights: str) -> None:
     config = FitConfig(batch_size=50, epochs=2, weight_decay=0.01, class_weights=class_weights, device="cpu")
-    model = initial_model(digits.train, 10, config.seed)
+    model = initial_model(digits.train, 10, config)
     features, targets = model.features(digits.train.images[:]), digits.train.targets
     weights = balanced_class_weights(digits.train, 10) if class_weights == "balanced" else None
     velocities = torch.zeros_like(model.weights), torch.zeros_like(model.bias)
-    rates = cosine(config.lr, 0, 2 * 29)
+    rates = cosine(config.sgd.lr, 0, 2 * 29)
 
     def updater(parameters: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> None:
         lr = next(rates)
         for parameter, gradient, velocity, decay in zip(parameters, gradients, velocities, (0.01, 0), strict=True):
-            sgd(parameter, gradient, velocity, lr=lr, momentum=config.momentum, weight_decay=decay)
+            sgd(parameter, gradient, velocity, lr=lr, momentum=config.sgd.momentum, weight_decay=decay)
 
     expected = []
     for epoch in (1, 2):

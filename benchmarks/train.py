@@ -13,6 +13,7 @@ import click
 
 from .tools.measure import fashion, fashion_dir, show
 
+DRAWS = 20  # of few images
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -75,10 +76,11 @@ def whole(data_dir: Path | None, rounds: int) -> None:
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
 def tuned(data_dir: Path | None, cifar: Path | None, flowers: Path | None, seeds: int) -> None:
     """Compare default training with a tuned scikit-learn. Set OMP_NUM_THREADS=1 for times that compare."""
-    from .studies.tuned import compare
+    from .studies.tuned import compare, compare_few
     from .tools.sets import sets
 
     show("Default training and a tuned scikit-learn", compare(sets(data_dir, cifar, flowers), seeds=seeds))
+    show("Default training on few images", compare_few(draws=DRAWS))
 
 
 @main.command()

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import KFold, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 CS = 10.0 ** np.arange(-5, 2)  # 10⁻⁵ … 10
 ITERATIONS = 200
-HELD_OUT = 0.2
+HELD_OUT, FOLDS = 0.2, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,22 @@ def tune(images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Tuned:
     for c in CS:
         probabilities = _fitted(x, y, c).predict_proba(held)
         losses.append(log_loss(held_targets, probabilities, labels=np.unique(y)))
+    best = float(CS[int(np.argmin(losses))])
+    return Tuned(classifier=_fitted(pixels, targets, best), c=best, seconds=time.process_time() - started)
+
+
+def tune_on_folds(images: NDArray[np.uint8], targets: NDArray[np.int64], seed: int) -> Tuned:
+    """Choose C by the log loss on five folds, for sets too small for a stratified fifth, and refit on all.
+
+    Held-out images of a class that the other folds lack do not count.
+    """
+    started, pixels, losses = time.process_time(), images.reshape(len(images), -1), np.zeros(len(CS))
+    for fitted, held in KFold(FOLDS, shuffle=True, random_state=seed).split(pixels):
+        known = held[np.isin(targets[held], targets[fitted])]
+        for place, c in enumerate(CS):
+            classifier = _fitted(pixels[fitted], targets[fitted], c)
+            chances = classifier.predict_proba(pixels[known])
+            losses[place] += log_loss(targets[known], chances, labels=classifier.classes_, normalize=False)
     best = float(CS[int(np.argmin(losses))])
     return Tuned(classifier=_fitted(pixels, targets, best), c=best, seconds=time.process_time() - started)
 

@@ -14,7 +14,7 @@ import click
 from ..tools.measure import Figures, Found, check, fresh, medians
 from ..tools.memory import memory
 
-OURS = "ours, minibatch SGD"
+OURS = "ours"
 SLOW = 60.0
 SAGA_ITERATIONS = 100  # its default
 FLOOR = 0.8

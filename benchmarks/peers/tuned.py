@@ -57,7 +57,7 @@ def tune_on_folds(images: NDArray[np.uint8], targets: NDArray[np.int64], seed: i
     started, pixels, losses = time.process_time(), images.reshape(len(images), -1), np.zeros(len(CS))
     for fitted, held in KFold(FOLDS, shuffle=True, random_state=seed).split(pixels):
         known = held[np.isin(targets[held], targets[fitted])]
-        for place, c in enumerate(CS):
+        for place, c in enumerate(CS if len(known) else ()):
             classifier = _fitted(pixels[fitted], targets[fitted], c)
             chances = classifier.predict_proba(pixels[known])
             losses[place] += log_loss(targets[known], chances, labels=classifier.classes_, normalize=False)

@@ -34,7 +34,7 @@ COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
     "export": ("export.cli:export", "Export a checkpoint to artefacts, each checked before it is saved."),
     "classify": ("runtime.commands.classify:classify", "Classify images with an artefact; needs no torch."),
-    "evaluate": ("export.evaluation:evaluate", "Evaluate an artefact on a test set."),
+    "evaluate": ("runtime.commands.evaluate:evaluate", "Evaluate an artefact on a test set; needs no torch."),
     "inspect": ("runtime.commands.inspect:inspect", "Describe what is in an artefact."),
     "selftest": ("runtime.commands.selftest:selftest", "Run an artefact's golden examples on this device."),
     "bench": ("runtime.commands.bench:bench", "Measure the speed and memory of artefacts on this device."),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 ImageLike: TypeAlias = "Pixels | Image.Image | str | os.PathLike[str] | Traversable | bytes"
-Encoded: TypeAlias = "os.PathLike[str] | bytes | None"
+Encoded: TypeAlias = "os.PathLike[str] | bytes | InputError | None"
 
 CHANNELS = {"L": 1, "RGB": 3}
 FITS = ("stretch", "crop", "pad")
@@ -200,7 +200,10 @@ def is_image(name: str) -> bool:
 
 
 def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixels | str]:
-    """Convert images to the model's size and colour; for one that cannot be read, return the reason instead."""
+    """Convert images to the model's size and colour; for one that cannot be read, return the reason instead.
+
+    images: in place of one that could not be fetched, the error.
+    """
     found: list[Pixels | str] = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # damage that matters raises an error too
@@ -208,6 +211,8 @@ def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixe
             try:
                 if image is None:
                     raise InputError("expected the bytes of an encoded image, found null")
+                if isinstance(image, InputError):
+                    raise image
                 found.append(contract.pixels(image))
             except InputError as error:
                 name = BYTES if isinstance(image, bytes) else image

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtime.data.known import NAMES
 from runtime.errors import KitError, needs_extra
+from runtime.image import FITS
 from runtime.text import as_json, complain, printable, say
 
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig, SgdSettings
@@ -27,15 +29,16 @@ if TYPE_CHECKING:
 
 DEFAULTS, SGD = FitConfig(), SgdSettings()
 INTERRUPTED = 130
+LABELS = 10  # in the first line
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT]?)(i?)B?)", re.IGNORECASE)
 PREFIXES = ("", "K", "M", "G", "T")
 
 
 @click.command()
-@click.option("--data", default="fashion-mnist", show_default=True, metavar="NAME|DIR|PARQUET",
+@click.option("--data", default="fashion-mnist", show_default=True, metavar="NAME|DIR|FILE|URL",
               help="Data set: fashion-mnist, mnist, kmnist, cifar10, or digits (needs no files); a folder of images, "
-              "DIR/<class>/*, or DIR/train/<class>/* with DIR/test/<class>/*; or Parquet with encoded images and "
-              "labels: a file, a folder of files, or a URL.")  # fmt: skip
+              "DIR/<class>/*, or DIR/train/<class>/* with DIR/val and DIR/test; a zip or tar archive of one; a "
+              "table of files and labels; or Parquet with images and labels: a file, a folder or a URL.")  # fmt: skip
 @click.option("--data-dir", type=click.Path(path_type=Path), envvar="KIT_DATA_DIR", show_envvar=True,
               help="Folder of torchvision's data sets; missing ones are downloaded to it.  "
               "[default: data]")  # fmt: skip
@@ -45,6 +48,11 @@ PREFIXES = ("", "K", "M", "G", "T")
               help="Height and width of the model's images, in pixels.  [default: the data set's, or 32]")  # fmt: skip
 @click.option("--color", type=click.Choice(["L", "RGB"]),
               help="Color mode: greyscale or RGB.  [default: the data set's, or RGB]")  # fmt: skip
+@click.option("--fit", type=click.Choice(FITS),
+              help="How an image of another aspect ratio is brought to that size: stretched, cropped about its centre, "
+              "or padded with black.  [default: stretch]")  # fmt: skip
+@click.option("--column", metavar="NAME", help="Column with the images, or with their file names.")
+@click.option("--label-column", metavar="NAME", help="Column with the labels.")
 @click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
               help="auto: finds weight decay, and needs no other setting; sgd: minibatch gradient descent; lbfgs: "
               "converges to the optimum.")  # fmt: skip
@@ -82,6 +90,9 @@ def train(
     out: Path | None,
     image_size: int | None,
     color: str | None,
+    fit: str | None,
+    column: str | None,
+    label_column: str | None,
     memory_limit: int | None,
     resume: bool,
     report: bool,
@@ -98,13 +109,16 @@ def train(
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.device import choose_device
-        from .data.load import NAMES, load_data
+        from .data.load import load_data
         from .report.run import Run
 
     device = choose_device(config.device)
     with reported_once(), distributed.group(device) as group:
         progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
-        load = partial(load_data, data, data_dir=data_dir, image_size=image_size, color=color, seed=config.seed)
+        load = partial(
+            load_data, data, data_dir=data_dir, image_size=image_size, color=color, fit=fit, column=column,
+            label_column=label_column, seed=config.seed,
+        )  # fmt: skip
         dataset = group.in_turn(partial(load, progress=progress.decoding))
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
         run = Run(folder, dataset, plots=report, inputs=inputs) if group.rank == 0 else None
@@ -120,9 +134,11 @@ def train(
 
 def _summary(data: "Dataset") -> str:
     height, width, channels = data.contract.shape
+    val = f", {len(data.val):,} validation" if data.val else ""
+    more = f" and {len(data.labels) - LABELS:,} more" * (len(data.labels) > LABELS)
     return (
-        f"{data.name}: {len(data.train):,} training and {len(data.test):,} test images, "
-        f"{height}×{width}×{channels}, {len(data.labels)} labels"
+        f"{data.name}: {len(data.train):,} training{val} and {len(data.test):,} test images, "
+        f"{height}×{width}×{channels}, {len(data.labels)} labels: {', '.join(data.labels[:LABELS])}{more}"
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from runtime.data.fingerprints import fingerprints
+
 from .checkpoint import Checkpoint
 from .config import Choice, FitConfig
 from .data.dataset import Arrays, Dataset, Split, as_dataset, hold_out
@@ -137,13 +139,19 @@ class _Fitting:
         stop: Callable[[], bool],
     ) -> None:
         device, classes = choose_device(config.device), len(data.labels)
-        train, self._validation = within(data.train, limit), None
+        train, self._validation = within(data.train, limit), data.val and within(data.val, limit)
         if config.val_fraction:
-            train, self._validation = hold_out(train, config.val_fraction, seed=config.seed, name=data.name)
+            if data.val:
+                given = f"{config.val_fraction:g}: leave it out"
+                raise ConfigError(
+                    f"val_fraction: expected 0 for data with validation images of their own, found {given}"
+                )
+            share, labels = config.val_fraction, data.labels
+            train, self._validation = hold_out(train, share, labels, seed=config.seed, name=data.name)
         window = min(config.shuffle_window or window_for(limit), train.images.nbytes)
         self._data, self._group, self._device = data, group, device
         self._config = replace(config, device=device.type, epochs=config.last_epoch, shuffle_window=window)
-        self._sample = training_sample(train, config.seed)
+        self._sample, self._fingerprints = training_sample(train, config.seed), fingerprints(data.train.images)
         model = initial_model(train, classes, config, group)
         self._statistics = pixel_statistics(train.images, group) if model.mean.ndim > 1 else (model.mean, model.std)
         self._model = model.to(device)
@@ -284,7 +292,7 @@ class _Fitting:
     def _provenance(self) -> dict[str, Any]:
         figures = asdict(self._best_epoch) if self.history else {}
         known = {name: figures[name] for name in FIGURES if figures.get(name) is not None}
-        return provenance(self._data, self._config, known, self.solver.choice)
+        return provenance(self._data, self._fingerprints, self._config, known, self.solver.choice)
 
 
 def _as_in_files(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

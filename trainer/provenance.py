@@ -70,11 +70,18 @@ def golden_examples(model: Model, split: Split) -> dict[str, Any]:
 
 
 def provenance(
-    data: Dataset, config: FitConfig, figures: dict[str, float], choice: Choice | None = None
-) -> dict[str, Any]:
+    data: Dataset, training_fingerprints: str, config: FitConfig, figures: dict[str, float],
+    choice: Choice | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Say where a model comes from, ready for JSON: data set, final figures, settings, what was found, versions."""
     return {
-        "data": {"name": data.name, "train_images": len(data.train), "test_images": len(data.test)},
+        "data": {
+            "name": data.name,
+            "train_images": len(data.train),
+            **({"val_images": len(data.val)} if data.val else {}),
+            "test_images": len(data.test),
+        },
+        "fingerprints": training_fingerprints,
         "figures": figures,
         "settings": asdict(config),
         **({"choice": choice.to_json()} if choice else {}),

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from ..errors import DataError, needs_extra
 from ..text import note
 from .parquet import Reader, Rows, find_rows, find_urls, opened, state
+from .parts import NAMES, part_of
 from .source import PARQUET_FILES, Source, is_url
 
 LABEL_COLUMNS = ("label", "labels", "class")
-SPLIT = re.compile(r"(?:^|[/_.-])(train|test|training|testing|val|valid|validation|dev)(?=[/_.-])")
+WORDS = re.compile(r"[/._-]")
 ALL_ROWS = sys.maxsize
 
 
@@ -32,19 +33,17 @@ class LabelledParquet:
     def __init__(self, source: str) -> None:
         self.name = PurePosixPath(source.partition("?")[0].rstrip("/")).name.removesuffix(".parquet") or "parquet"
         parts = _parts(source, _files(source))
-        files = [file for part in parts for file in part]
+        self._names, files = list(parts), [file for part in parts.values() for file in part]
         self.images: Source = _Images(source, files)
-        self._ends = np.cumsum([sum(file.images for file in part) for part in parts])[:-1]
+        self._ends = np.cumsum([sum(file.images for file in part) for part in parts.values()])[:-1]
         labels, self._targets = _targets(source, files)
         self.labels: Sequence[str] = labels
-        _check_classes(source, self.labels, self.targets())
 
-    def targets(self, without: Collection[str] = ()) -> list[NDArray[np.int64]]:
+    def targets(self, without: Collection[str] = ()) -> dict[str, NDArray[np.int64]]:
         """Targets of each part, int64 [n]."""
-        if not without:
-            return np.split(self._targets, self._ends)
-        kept = np.array([self.images.name(position) not in without for position in range(len(self.images))])
-        return [targets[mask] for targets, mask in zip(self.targets(), np.split(kept, self._ends), strict=True)]
+        kept = np.array([self.images.name(row) not in without for row in range(len(self.images))] if without else True)
+        split = (np.split(array, self._ends) for array in (self._targets, np.broadcast_to(kept, self._targets.shape)))
+        return {part: targets[mask] for part, targets, mask in zip(self._names, *split, strict=True)}
 
 
 class _File(NamedTuple):
@@ -95,20 +94,18 @@ def _files(source: str) -> list[str]:
     return sorted(str(file) for pattern in PARQUET_FILES for file in path.glob(pattern))
 
 
-def _parts(source: str, names: Sequence[str]) -> list[list[_File]]:
-    """Sort the files into training and test images, or into one part that is to be split."""
-    splits: dict[str, list[str]] = {}
+def _parts(source: str, names: Sequence[str]) -> dict[str, list[_File]]:
+    """Sort the files into training, validation and test images; where none is called train, all are training images."""
+    found: dict[str, list[str]] = {}
     for name in names:
-        found = SPLIT.findall(name.removeprefix(source).lower())
-        splits.setdefault(found[-1] if found else "", []).append(name)
-    if "train" not in splits:
-        splits = {"train": list(names)}
-    if others := sorted(
-        Path(name).name for split in splits if split not in ("train", "test") for name in splits[split]
-    ):
-        note(f"{source}: only train and test are read, {', '.join(others)} is left out")
-    parts = [[_file(name) for name in splits[split]] for split in ("train", "test") if split in splits]
-    for part in parts:
+        words = WORDS.split(name.removeprefix(source).lower())
+        found.setdefault(next(filter(None, map(part_of, reversed(words))), ""), []).append(name)
+    if "train" not in found:
+        found = {"train": list(names)}
+    if others := found.pop("", []):
+        note(f"{source}: {', '.join(Path(name).name for name in others)} left out, which names no part of the data set")
+    parts = {part: [_file(name) for name in found[part]] for part in NAMES if part in found}
+    for part in parts.values():
         if not sum(file.images for file in part):
             raise DataError(f"{', '.join(file.name for file in part)}: expected rows, found none: fetch the data again")
     return parts
@@ -143,19 +140,6 @@ def _targets(source: str, files: Sequence[_File]) -> tuple[tuple[str, ...], NDAr
     places = {name: place for place, name in enumerate(classes)}
     targets = [np.array([places[name] for name in labels.classes], np.int64)[labels.targets] for labels in found]
     return tuple(map(str, classes)), np.concatenate(targets)
-
-
-def _check_classes(source: str, labels: Sequence[str], parts: Sequence[NDArray[np.int64]]) -> None:
-    """Refuse what cannot be trained on before it is decoded."""
-    if len(labels) < 2:
-        raise DataError(f"{source}: expected at least 2 different labels, found {', '.join(labels)}: add others")
-    least = 2 if len(parts) == 1 else 1
-    for label, count in zip(labels, np.bincount(parts[0], minlength=len(labels)), strict=True):
-        if count < least:
-            raise DataError(
-                f"{source}: expected at least {least} training image{'s' * (least - 1)} of each label, "
-                f"found {count} of {label}: add some, or leave the label out"
-            )
 
 
 def _labels_of(name: str) -> _Labels:

@@ -1,6 +1,7 @@
 """What a reader of labelled images hands over, and how the name of a data set tells which reader it needs."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from ..image import Encoded
 
+JSON_LINES = (".jsonl", ".ndjson")
+TABLES = (".csv", ".tsv", *JSON_LINES)
+ARCHIVES = (".zip", ".tm", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 PARQUET_FILES = ("*.parquet", "data/*.parquet")  # in a folder; the second is where the Hugging Face hub has them
 
 
@@ -31,7 +35,7 @@ class Source(Protocol):
 
 
 class LabelledSource(Protocol):
-    """Encoded images with labels, of a training part, and of a test part if there is one, one after the other.
+    """Encoded images with labels, of a data set's parts, one after the other.
 
     name: of the data set.
     labels: K class names.
@@ -41,8 +45,8 @@ class LabelledSource(Protocol):
     labels: Sequence[str]
     images: Source
 
-    def targets(self, without: Collection[str] = ()) -> list[NDArray[np.int64]]:
-        """Targets of each part, int64 [n]. Raises DataError where a class has too few images.
+    def targets(self, without: Collection[str] = ()) -> dict[str, NDArray[np.int64]]:
+        """Targets of each part, int64 [n]: "train", "val" and "test", those that there are, in this order.
 
         without: names of images to leave out.
         """
@@ -70,7 +74,43 @@ class Files(Sequence[Path]):
         """Yield the folder, and the name, size, time and mode of each file."""
         yield str(self._root.resolve())
         for name in self._names:
-            yield [name, *_state(self._root / name)]
+            yield [name, *file_state(self._root / name)]
+
+
+class Rest:
+    """The images of a source from the one at `first` on."""
+
+    def __init__(self, source: Source, first: int) -> None:
+        self.where, self._source, self._first = source.where, source, first
+
+    def __len__(self) -> int:
+        return len(self._source) - self._first
+
+    def __iter__(self) -> Iterator[Encoded]:
+        return islice(iter(self._source), self._first, None)
+
+    def name(self, position: int) -> str:
+        """Name an image."""
+        return self._source.name(self._first + position)
+
+    def states(self) -> Iterable[object]:
+        """All that tells the images from others."""
+        return self._source.states()
+
+
+def join(folder: str, name: str) -> str:
+    """Path of a file in a folder; "" stands for the folder that all paths are relative to."""
+    return f"{folder}/{name}" if folder and name else folder or name
+
+
+def is_table(name: str) -> bool:
+    """Whether a file's name says that it is a table of text."""
+    return name.lower().endswith(TABLES)
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file's name says that it is a zip or tar archive."""
+    return name.lower().endswith(ARCHIVES)
 
 
 def is_url(name: str) -> bool:
@@ -88,7 +128,8 @@ def is_parquet_data(name: str) -> bool:
     return is_url(name) or is_parquet(name) or any(any(Path(name).glob(pattern)) for pattern in PARQUET_FILES)
 
 
-def _state(path: Path) -> tuple[int, ...]:
+def file_state(path: Path) -> tuple[int, ...]:
+    """Size, time and mode of a file; empty where there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -11,9 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from ..data.folder import walk
 from ..data.parquet import Rows, find_rows, find_urls
 from ..data.source import is_parquet, is_url
+from ..data.tree import walk
 from ..errors import InputError
 from ..image import SUFFIXES, is_image
 

@@ -23,7 +23,7 @@ from trainer import Dataset, FitConfig, fit, load_checkpoint
 RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "report.json"}
 PICTURES = {"confusion.png", "curves.png", "mistakes.png", "weights.png"}
 SHORT = ["--data", "digits", "--no-report"]
-DATA_SETS = "fashion-mnist, mnist, kmnist, cifar10, digits, a folder of images or Parquet"
+DATA_SETS = "fashion-mnist, mnist, kmnist, cifar10, digits, or a folder, an archive or a table of images, or Parquet"
 
 
 def names(folder: Path) -> set[str]:
@@ -52,7 +52,9 @@ def test_a_run(run_kit: Kit) -> None:
         "wrote runs/digits/model.safetensors",
     ]
     lines = result.stderr.splitlines()
-    assert lines[0].startswith("digits: 1,437 training and 360 test images, 8×8×1, 10 labels; on ")
+    assert lines[0].startswith(
+        "digits: 1,437 training and 360 test images, 8×8×1, 10 labels: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; on "
+    )
     assert [line.split()[:2] for line in lines[1:]] == [["epoch", f"{epoch}/3"] for epoch in (1, 2, 3)]
 
 

@@ -186,7 +186,7 @@ def test_mapped_images_are_read_where_they_lie(tiny: Dataset, tmp_path: Path, mo
         (
             np.zeros((2, 2, 2), np.uint8),
             np.array([0, 1]),
-            "arrays: expected enough images of each class to hold",
+            "arrays: expected 2 or more readable training images of each class",
         ),
         (np.zeros((0, 2, 2), np.uint8), np.array([], int), "arrays: training images: expected uint8"),
     ],

@@ -14,6 +14,7 @@ from typing import BinaryIO, TypeAlias
 
 import numpy as np
 
+from runtime.data.decode import decode_all
 from runtime.data.source import Source
 from runtime.errors import needs_extra
 from runtime.files import replacing, write_atomic
@@ -21,7 +22,6 @@ from runtime.image import ImageContract, Pixels
 from runtime.text import note
 
 from ..errors import DataError, TrainerError
-from .decode import decode_all
 
 CACHE_FORMAT = 1  # incremented when the same file gives other pixels
 UNREADABLE_SHARE = 0.01

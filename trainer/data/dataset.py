@@ -1,7 +1,7 @@
 """Data sets: a training and a test split of images with targets, and labels."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from runtime.errors import needs_extra
+from runtime.data import split
+from runtime.data.labelled import check_counts
+from runtime.data.split import TEST_SHARE
+from runtime.errors import DataError as ReadingError
 from runtime.image import ImageContract
 
 from ..errors import DataError
 from .mapped import Images, MappedImages
-
-TEST_SHARE = 0.2
 
 Arrays: TypeAlias = "Tensor | NDArray[Any]"
 
@@ -75,6 +76,7 @@ class Dataset:
 
     name: for the model card and the run's folder.
     labels: K class names, in the order of the targets.
+    val: validation images of its own, if it has any.
     image: how they were brought to their size; None where they are used as they are.
     Raises DataError where it is not fit to train on.
     """
@@ -83,18 +85,21 @@ class Dataset:
     labels: tuple[str, ...]
     train: Split
     test: Split
+    val: Split | None = None
     image: ImageContract | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
             raise DataError(f"{self.name}: expected at least 2 different, non-empty labels, found {self.labels!r}")
-        for name, split in (("training", self.train), ("test", self.test)):
-            _check_split(f"{self.name}: {name}", split, len(self.labels))
-        if self.train.images.shape[1:] != self.test.images.shape[1:]:
-            raise DataError(
-                f"{self.name}: expected test images of the training images' shape {_shape(self.train.images)}, "
-                f"found {_shape(self.test.images)}"
-            )
+        for name, part in (("training", self.train), ("validation", self.val), ("test", self.test)):
+            if part is None:
+                continue
+            _check_split(f"{self.name}: {name}", part, len(self.labels))
+            if self.train.images.shape[1:] != part.images.shape[1:]:
+                raise DataError(
+                    f"{self.name}: expected {name} images of the training images' shape {_shape(self.train.images)}, "
+                    f"found {_shape(part.images)}"
+                )
         if self.image and self.image.shape != self.train.images.shape[1:]:
             sides = " × ".join(map(str, self.image.shape))
             raise DataError(f"{self.name}: expected images of {sides}, found {_shape(self.train.images)}")
@@ -113,54 +118,52 @@ def as_dataset(data: Dataset | tuple[Arrays, Arrays], *, seed: int) -> Dataset:
     split = Split.of(*data)
     labels = tuple(str(target) for target in range(int(split.targets.max()) + 1 if len(split) else 0))
     _check_split("arrays: training", split, len(labels))
-    return of_parts("arrays", labels, data[0], [split.targets.numpy()], seed=seed)
+    return of_parts("arrays", labels, data[0], {"train": split.targets.numpy()}, seed=seed)
 
 
 def of_parts(
     name: str,
     labels: Sequence[str],
     images: Arrays,
-    targets: Sequence[NDArray[np.int64]],
+    targets: Mapping[str, NDArray[np.int64]],
     *,
     seed: int,
     image: ImageContract | None = None,
 ) -> Dataset:
-    """Make a data set of a training and a test part, or of one alone, of which a fifth of each class is held out.
+    """Make a data set of its parts; where there is no test part, a fifth of each training class is held out.
 
     images: uint8 [N, H, W, C], of all parts, one after the other.
-    targets: int64 [n], of each part.
+    targets: int64 [n], of each part: "train", and "val" and "test" if there are any.
     seed: random seed of the test split.
     image: as of `Dataset`.
     Raises DataError.
     """
-    count = len(targets[0])
-    train = Split.of(images[:count], targets[0])
-    if len(targets) == 1:
-        train, test = hold_out(train, TEST_SHARE, seed=seed, name=name)
-    else:
-        test = Split.of(images[count:], targets[1])
-    return Dataset(name=name, labels=tuple(labels), train=train, test=test, image=image)
+    parts, start = {}, 0
+    for part, of_part in targets.items():
+        parts[part] = Split.of(images[start : start + len(of_part)], of_part)
+        start += len(of_part)
+    if "test" not in parts:
+        parts["train"], parts["test"] = hold_out(parts["train"], TEST_SHARE, labels, seed=seed, name=name)
+    return Dataset(name=name, labels=tuple(labels), image=image, **parts)
 
 
-def hold_out(split: Split, share: float, *, seed: int, name: str) -> tuple[Split, Split]:
+def hold_out(whole: Split, share: float, labels: Sequence[str], *, seed: int, name: str) -> tuple[Split, Split]:
     """Split at random, a share of each class into the second part, both in the images' order.
 
     share: of the second part, 0-1.
+    labels: K class names.
     seed: random seed.
     name: of the data set, for messages.
-    Raises DataError where a class has too few images.
+    Raises DataError where a class has fewer than two images.
     """
-    with needs_extra("train", "splitting a data set"):
-        from sklearn.model_selection import train_test_split
-    targets = split.targets.numpy()
+    targets = whole.targets.numpy()
+    present, places = np.unique(targets, return_inverse=True)
     try:
-        parts = train_test_split(np.arange(len(split)), test_size=share, stratify=targets, random_state=seed % 2**32)
-    except ValueError as error:
-        raise DataError(
-            f"{name}: expected enough images of each class to hold out {share:g} of them ({error})"
-        ) from None
-    kept, held = (torch.from_numpy(np.sort(part)) for part in parts)
-    return split.subset(kept), split.subset(held)
+        check_counts(name, [labels[target] for target in present], places, 2)
+    except ReadingError as error:
+        raise DataError(str(error)) from None
+    kept, held = (torch.from_numpy(rows) for rows in split.hold_out(targets, share, seed=seed))
+    return whole.subset(kept), whole.subset(held)
 
 
 def _check_split(name: str, split: Split, classes: int) -> None:

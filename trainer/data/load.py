@@ -1,15 +1,16 @@
-"""Loads a data set by its name: the one module that knows all sources, and imports each when it is asked for."""
+"""Loads a data set by its name or from where it lies."""
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from runtime import errors
-from runtime.data.source import is_parquet_data
-from runtime.errors import needs_extra
+from runtime.data.known import NAMES
+from runtime.data.labelled import check_trainable, open_labelled
 from runtime.image import ImageContract
 
 from ..errors import DataError
@@ -18,9 +19,7 @@ from .dataset import Dataset, Split, of_parts
 if TYPE_CHECKING:
     from runtime.data.source import LabelledSource
 
-TORCHVISION = ("fashion-mnist", "mnist", "kmnist", "cifar10")
-NAMES = (*TORCHVISION, "digits")
-SIZE = 32  # of a folder's images and Parquet's, in pixels
+SIZE = 32  # of a folder's images, in pixels
 DEFAULT_DATA_DIR = "data"
 
 
@@ -30,51 +29,47 @@ def load_data(
     data_dir: str | os.PathLike[str] | None = None,
     image_size: int | None = None,
     color: str | None = None,
+    fit: str | None = None,
     contract: ImageContract | None = None,
+    column: str | None = None,
+    label_column: str | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """Load a data set: one that has a name, a folder of images, or Parquet.
+    """Load a data set: one that has a name, or a folder, an archive, a table or Parquet of images.
 
-    Up to 1 % of the images of a folder or of Parquet may be unreadable: they are left out and listed on standard error.
-    Decoded images are kept in a cache. With a test part the images are mapped from it and can only be read: writing to
-    them kills the process. Raises DataError, and InputError where image_size or color is out of range.
+    Up to 1 % of the images may be unreadable: they are left out and listed on standard error. Decoded images are kept
+    in a cache. With a test part the images are mapped from it and can only be read: writing to them kills the process.
+    Raises DataError, and InputError where image_size, color or fit is out of range.
 
-    name: "fashion-mnist", "mnist", "kmnist", "cifar10", "digits"; a folder as for `runtime.data.folder`; or a .parquet
-        file, a folder of these or the URL of either, as for `runtime.data.labelled_parquet`.
+    name: "fashion-mnist", "mnist", "kmnist", "cifar10", "digits"; or a path, in any of the layouts of docs/data.md, or
+        the URL of Parquet.
     data_dir: folder of torchvision's files, which are downloaded to it; by default KIT_DATA_DIR from the environment,
         else ./data.
-    image_size: height and width in pixels, and color: "L" or "RGB", to bring the images to; by default as they are; for
-        folders and Parquet 32 and "RGB".
-    contract: what to bring the images to, in place of image_size and color.
+    image_size, color, fit: height and width in pixels, "L" or "RGB", and "stretch", "crop" or "pad", to bring the
+        images to; by default as they are, and 32, "RGB" and "stretch" for a path.
+    contract: what to bring the images to, in place of these three.
+    column, label_column: of a table or Parquet, with the images or their file names, and with the labels.
     seed: random seed of the test split, a fifth of each class, where there is no test part.
     progress: called with the number of images decoded so far, and of all.
     """
-    if name == "digits":
-        return _conform(_digits(), image_size, color, contract)
-    if name in TORCHVISION:
+    given = partial(_contract, image_size, color, fit)
+    if name in NAMES:
         from .torchvision import load_known
 
-        root = Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR)
-        return _conform(load_known(str(name), root), image_size, color, contract)
-    size = SIZE if image_size is None else image_size
-    contract = contract or ImageContract(height=size, width=size, color=color or "RGB")
+        data = load_known(str(name), Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR))
+        return _conform(data, contract or given(data.contract))
+    contract = contract or given(ImageContract(height=SIZE, width=SIZE, color="RGB"))
     try:
-        return _decoded(_labelled(name), contract, seed, progress)
+        source = open_labelled(name, column=column, label_column=label_column)
+        return _decoded(source, contract, seed, progress)
     except errors.DataError as error:  # the readers' own is no TrainerError
         raise DataError(str(error)) from None
 
 
-def _labelled(name: str | os.PathLike[str]) -> "LabelledSource":
-    if is_parquet_data(os.fspath(name)):
-        from runtime.data.labelled_parquet import LabelledParquet
-
-        return LabelledParquet(os.fspath(name))
-    if not os.path.isdir(name):  # noqa: PTH112 - Path raises for a name that is too long
-        raise DataError(f"expected one of {', '.join(NAMES)}, a folder of images or Parquet, found {str(name)!r}")
-    from runtime.data.folder import LabelledFolder
-
-    return LabelledFolder(Path(name))
+def _contract(size: int | None, color: str | None, fit: str | None, usual: ImageContract) -> ImageContract:
+    height, width = (usual.height, usual.width) if size is None else (size, size)
+    return ImageContract(height=height, width=width, color=color or usual.color, fit=fit or usual.fit)
 
 
 def _decoded(
@@ -82,32 +77,22 @@ def _decoded(
 ) -> Dataset:
     from .cache import cached_images, default_cache_dir, report_unreadable
 
+    where = source.images.where
+    check_trainable(where, source.labels, source.targets())
     cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), progress=progress)
     if cached.unreadable:
         report_unreadable(source.name, cached.unreadable, len(source.images))
-    return of_parts(
-        source.name, source.labels, cached.images, source.targets(cached.unreadable), seed=seed, image=contract
-    )
+    targets = source.targets(cached.unreadable)
+    check_trainable(where, source.labels, targets)
+    return of_parts(source.name, source.labels, cached.images, targets, seed=seed, image=contract)
 
 
-def _conform(data: Dataset, image_size: int | None, color: str | None, contract: ImageContract | None) -> Dataset:
+def _conform(data: Dataset, contract: ImageContract) -> Dataset:
     """Bring the images to another size or colour, as the artefact will bring a user's."""
-    have = data.contract
-    height, width = (have.height, have.width) if image_size is None else (image_size, image_size)
-    contract = contract or ImageContract(height=height, width=width, color=color or have.color)
-    if contract == have:
+    if contract == data.contract:
         return data
     train, test = (
         Split.of(np.stack([contract.pixels(image) for image in half.images.numpy()]), half.targets)
         for half in (data.train, data.test)
     )
     return Dataset(name=data.name, labels=data.labels, train=train, test=test, image=contract)
-
-
-def _digits() -> Dataset:
-    """scikit-learn's 1,797 handwritten digits, 8 × 8, a fifth of each class held out as the test split."""
-    with needs_extra("train", "the data set digits"):
-        from sklearn.datasets import load_digits
-    digits = load_digits()
-    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    return of_parts("digits", list(map(str, digits.target_names)), images, [digits.target], seed=0)

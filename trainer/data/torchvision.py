@@ -1,13 +1,13 @@
-"""Data sets in torchvision's layout: IDX files are read here, everything else by torchvision, which also downloads."""
+"""Data sets of a name: `runtime.data.known` reads them; torchvision downloads them, and says what is wrong."""
 
 import contextlib
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from runtime.data.idx import read_idx
+from runtime.data.known import KNOWN, Known, read_known
 from runtime.errors import DataError as ReadingError
 from runtime.errors import needs_extra
 from runtime.text import note, one_line
@@ -15,47 +15,16 @@ from runtime.text import note, one_line
 from ..errors import DataError
 from .dataset import Dataset, Split
 
-IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-CIFAR_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
-
-
-class Known(NamedTuple):
-    """A data set of torchvision's.
-
-    factory: name of its class in torchvision.datasets.
-    folder: where its files lie, below the data folder.
-    labels: class names of a data set of IDX files; empty for others.
-    """
-
-    factory: str
-    folder: str
-    labels: tuple[str, ...] = ()
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Names of its files."""
-        return IDX_FILES if self.labels else CIFAR_FILES
-
-
-KNOWN = {
-    "fashion-mnist": Known("FashionMNIST", "FashionMNIST/raw", ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-                           "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")),
-    "mnist": Known("MNIST", "MNIST/raw", ("0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five",
-                   "6 - six", "7 - seven", "8 - eight", "9 - nine")),
-    "kmnist": Known("KMNIST", "KMNIST/raw", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
-    "cifar10": Known("CIFAR10", "cifar-10-batches-py"),
-}  # fmt: skip
+FACTORIES = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST", "kmnist": "KMNIST", "cifar10": "CIFAR10"}
 
 
 def load_known(name: str, root: Path) -> Dataset:
-    """Load a data set of `KNOWN` from its files under `root`, downloading what is missing. Raises DataError."""
-    known = KNOWN[name]
-    if known.labels:
-        with contextlib.suppress(OSError, ReadingError):  # torchvision says what is wrong with them
-            images, targets, test_images, test_targets = (read_idx(root / known.folder / file) for file in IDX_FILES)
-            train, test = Split.of(images, targets), Split.of(test_images, test_targets)
-            return Dataset(name=name, labels=known.labels, train=train, test=test)
-    return _by_torchvision(name, known, root)
+    """Load a data set of `NAMES` from its files under `root`, downloading what is missing. Raises DataError."""
+    with contextlib.suppress(OSError, ReadingError):  # torchvision says what is wrong with them
+        labels, parts = read_known(name, root)
+        train, test = (Split.of(*parts[part]) for part in ("train", "test"))
+        return Dataset(name=name, labels=labels, train=train, test=test)
+    return _by_torchvision(name, KNOWN[name], root)
 
 
 def _by_torchvision(name: str, known: Known, root: Path) -> Dataset:
@@ -67,7 +36,7 @@ def _by_torchvision(name: str, known: Known, root: Path) -> Dataset:
                 f"expected a matching pair of torch and torchvision, found torch {torch.__version__} and a torchvision "
                 f"made for another ({error}): pip install --upgrade torch torchvision, or use --data digits"
             ) from None
-    factory = getattr(datasets, known.factory)
+    factory = getattr(datasets, FACTORIES[name])
     halves = [_open(name, known, factory, root, train=train) for train in (True, False)]
     train, test = (Split.of(half.data, half.targets) for half in halves)
     return Dataset(name=name, labels=tuple(halves[0].classes), train=train, test=test)

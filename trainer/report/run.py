@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.files import FilePath, check_name, check_target, discard_parts, writable, write_atomic
+from runtime.metrics import classification_metrics
 from runtime.text import as_json
 
 from ..checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
@@ -22,7 +23,6 @@ from ..data.dataset import Dataset
 from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
 from ..fitting import EVALUATION_BATCH, Fit
-from .metrics import classification_metrics
 from .model_card import model_card
 
 HISTORY, REPORT, CARD = "history.csv", "report.json", "MODEL_CARD.md"
@@ -71,7 +71,7 @@ class Run:
         probabilities, targets = heldout_probabilities(fit, self._data), self._data.test.targets.numpy()
         image, labels = fit.checkpoint.image, fit.checkpoint.labels
         report = {
-            **fit.checkpoint.provenance,
+            **{name: value for name, value in fit.checkpoint.provenance.items() if name != "fingerprints"},
             "labels": list(labels),
             "image": {"height": image.height, "width": image.width, "color": image.color},
             "metrics": classification_metrics(labels, targets, probabilities),

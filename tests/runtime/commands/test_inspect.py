@@ -90,7 +90,7 @@ def test_json_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
     provenance = found.pop("provenance")
     assert found == expected
     assert provenance["data"] == {"name": "digits", "train_images": 1437, "test_images": 360}
-    assert set(provenance) == {"checkpoint", "data", "figures", "proof", "settings", "versions"}
+    assert set(provenance) == {"checkpoint", "data", "figures", "fingerprints", "proof", "settings", "versions"}
 
 
 @pytest.mark.parametrize("name", list(FORMATS))

@@ -25,11 +25,14 @@ def test_labels_images_and_targets_of_each_part(folder: Path) -> None:
     source = LabelledParquet(str(folder))
     assert (source.name, list(source.labels)) == (folder.name, ["a", "b", "c"])
     assert list(source.images) == [f"{name}{label}".encode() for name, labels in FILES.items() for label in labels]
-    assert [targets.tolist() for targets in source.targets()] == [[1, 1, 0, 0, 1, 2], [2, 0]]
-    assert {targets.dtype for targets in source.targets()} == {np.dtype(np.int64)}
+    assert {part: targets.tolist() for part, targets in source.targets().items()} == {
+        "train": [1, 1, 0, 0, 1, 2],
+        "test": [2, 0],
+    }
+    assert {targets.dtype for targets in source.targets().values()} == {np.dtype(np.int64)}
     missing = {source.images.name(position) for position in (1, 6)}
     assert missing == {f"{folder}/train-0.parquet row 1", f"{folder}/test.parquet row 0"}
-    assert [targets.tolist() for targets in source.targets(missing)] == [[1, 0, 0, 1, 2], [0]]
+    assert [targets.tolist() for targets in source.targets(missing).values()] == [[1, 0, 0, 1, 2], [0]]
 
 
 def test_the_states_change_with_a_file(folder: Path) -> None:

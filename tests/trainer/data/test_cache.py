@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.data import decode
 from runtime.data.source import Files
 from runtime.image import ImageContract
 from tests.interpreter import UNMEASURED, run_python
 from trainer import DataError
-from trainer.data import decode
 from trainer.data.cache import CachedImages, cached_images, default_cache_dir
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")

@@ -36,7 +36,7 @@ def test_a_subset_of_mapped_images_copies_nothing(tmp_path: Path) -> None:
 
 def test_held_out_images_are_those_of_scikit_learn() -> None:
     expected = train_test_split(np.arange(50), test_size=0.2, stratify=TARGETS, random_state=3)
-    for found, rows in zip(hold_out(Split.of(IMAGES, TARGETS), 0.2, seed=3, name="own"), expected, strict=True):
+    for found, rows in zip(hold_out(Split.of(IMAGES, TARGETS), 0.2, "ab", seed=3, name="own"), expected, strict=True):
         np.testing.assert_array_equal(found.images.numpy()[..., 0], IMAGES[np.sort(rows)])
         assert found.targets.tolist() == TARGETS[np.sort(rows)].tolist()
 
@@ -48,7 +48,7 @@ def test_arrays_become_a_data_set(tiny: Dataset) -> None:
 
 
 def test_parts_lie_one_after_the_other() -> None:
-    data = of_parts("own", ["a", "b"], IMAGES, [TARGETS[:30], TARGETS[30:]], seed=0)
+    data = of_parts("own", ["a", "b"], IMAGES, {"train": TARGETS[:30], "test": TARGETS[30:]}, seed=0)
     for split, rows in ((data.train, slice(30)), (data.test, slice(30, None))):
         np.testing.assert_array_equal(split.images.numpy()[..., 0], IMAGES[rows])
         assert split.targets.tolist() == TARGETS[rows].tolist()

@@ -110,7 +110,7 @@ def test_labels_of_another_number(tmp_path: Path) -> None:
 def test_an_unknown_name() -> None:
     with pytest.raises(
         DataError,
-        match=r"expected one of fashion-mnist, .*, digits, a folder of images or Parquet, found 'imagenet'",
+        match=r"expected one of fashion-mnist, .*, digits, or a folder, .* or Parquet, found 'imagenet'",
     ):
         load_data("imagenet")
 

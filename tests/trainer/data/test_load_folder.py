@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime import InputError
-from runtime.data.folder import LAYOUT
+from runtime.data.parts import LAYOUT
 from runtime.image import ImageContract
 from tests.interpreter import run_python
 from trainer import DataError, Dataset, load_data
 from trainer.data.mapped import MappedImages
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")
-KINDS = ".bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"
 EMPTY = "expected an image file (PNG, JPEG, …), found nothing (0 bytes)"
 
 
@@ -118,7 +117,7 @@ def test_the_second_run_decodes_nothing_and_warns_of_nothing(halves: Path) -> No
     code = """
 from pathlib import Path
 from trainer import load_data
-from trainer.data import decode
+from runtime.data import decode
 decode.decode = None
 data = load_data(Path(sys.argv[1]), image_size=8)
 print(data.train.images.numpy().sum(), data.test.images.numpy().sum())
@@ -175,14 +174,26 @@ def test_links_to_classes_and_files_are_followed_but_not_in_circles(flat: Path, 
     assert same(load(linked), plain)
 
 
-def test_a_class_may_be_called_train(tmp_path: Path) -> None:
-    assert load(fill(tmp_path / "root", *numbered("train", 10), *numbered("plane", 10))).labels == ("plane", "train")
-
-
-def test_a_third_part_is_left_out_with_a_note(halves: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_validation_images_are_a_part_of_their_own(halves: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = load(halves)
-    assert same(load(fill(halves, "val/a/1.png")), plain)
-    assert capsys.readouterr().err == f"{halves}: only train and test are read, val is left out\n"
+    data = load(fill(halves, "valid/a/1.png", "valid/a/2.png", "valid/b/1.png"))
+    assert same(data, plain)
+    assert data.val
+    np.testing.assert_array_equal(
+        data.val.images.numpy(), pixels(halves, ["valid/a/1.png", "valid/a/2.png", "valid/b/1.png"])
+    )
+    assert data.val.targets.tolist() == [0, 0, 1]
+    assert capsys.readouterr().err == ""
+
+
+def test_where_there_are_validation_images_alone_the_test_images_are_held_out(flat: Path, tmp_path: Path) -> None:
+    whole = load(flat)
+    (tmp_path / "again").mkdir()
+    flat.rename(tmp_path / "again" / "train")
+    data = load(fill(tmp_path / "again", *[f"val/{label}/1.png" for label in whole.labels]))
+    assert same(data, whole)
+    assert data.val
+    assert len(data.val) == 3
 
 
 @pytest.mark.parametrize(("inside", "path"), [("", "."), ("red", ".."), ("red", "../../flat")])
@@ -210,40 +221,35 @@ def test_unreadable_images_are_named_on_standard_error(tmp_path: Path, capsys: p
 
 def test_a_class_of_unreadable_images_alone(tmp_path: Path) -> None:
     root = fill(tmp_path / "root", *numbered("train/a", 120), "train/b/bad.png", "test/a/1.png", "test/b/1.png")
-    message = f"{root}/train/b: expected at least 1 readable image ({KINDS}), found 0: add some, or remove the folder"
+    expected = "expected 1 or more readable training images of each class"
+    message = f"{root}: {expected}, found 0 of b: add 1, or leave the class out"
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         load(root)
 
 
-SOME, NAMES = "expected at least", "a/1.png a/2.png b/1.png b/2.png"
-DIRECT = "expected a folder for each class, found images directly in it"
+TWO = "expected 2 or more readable training images of each class"
+NAMES, CLASS = "a/1.png a/2.png b/1.png b/2.png", "expected a folder for each class"
 ONE_EACH = "train/a/1.png train/b/1.png test/a/1.png test/b/1.png"
 BAD = [
-    (".hidden/ notes.bad", "", f": expected a folder for each class, found none: {LAYOUT}"),
-    ("1.png 2.jpg x.bad", "", f": expected a folder for each class, found images directly in it: {LAYOUT}"),
-    ("a/1.png a/2.png", "", f": expected at least 2 class folders, found only a: {LAYOUT}"),
-    ("train/1.png", "", f"/train: {DIRECT}: {LAYOUT}"),
-    ("train/1.png test/1.png", "", f"/train: {DIRECT}: {LAYOUT}"),
-    ("train/ test/", "", f"/train: expected a folder for each class, found none: {LAYOUT}"),
-    ("train/a/1.png train/b/1.png test/", "", f"/test: expected a folder for each class, found none: {LAYOUT}"),
-    ("train/a/1.png test/a/1.png", "", f"/train: expected at least 2 class folders, found only a: {LAYOUT}"),
-    ("Train/a/1.png Test/a/1.png", "", f": expected class folders, or train and test, found Test, Train: {LAYOUT}"),
-    ("test/a/1.png", "", f": expected class folders, or train and test, found test: {LAYOUT}"),
-    (f"{NAMES} c/", "", f"/c: {SOME} 2 readable images ({KINDS}), found 0: add some, or remove the folder"),
-    (f"{NAMES} c/x.bad", "", f"/c: {SOME} 2 readable images ({KINDS}), found 0: add some, or remove the folder"),
-    (f"{NAMES} c/1.png", "", f"/c: {SOME} 2 readable images ({KINDS}), found 1: add some, or remove the folder"),
+    (".hidden/ notes.bad", "", f": {CLASS}, found none: {LAYOUT}"),
+    ("1.png 2.jpg x.bad", "", f": {CLASS}, found images directly in it: {LAYOUT}"),
+    ("a/1.png a/2.png", "", ": expected at least 2 classes, found only a: add others"),
+    ("train/1.png", "", f"/train: {CLASS}, found images directly in it: {LAYOUT}"),
+    ("train/1.png test/1.png", "", f"/test: {CLASS}, found images directly in it: {LAYOUT}"),
+    ("train/ test/", "", f": {TWO}, found 0 of test, 0 of train: add 4, or leave the classes out"),
+    ("train/a/1.png train/b/1.png test/", "", f": {TWO}, found 1 of a, 1 of b: add 2, or leave the classes out"),
+    ("train/a/1.png test/a/1.png", "", ": expected at least 2 classes, found only a: add others"),
+    ("test/a/1.png test/b/1.png", "", ": expected training images, found test alone: add a folder train"),
+    (f"{NAMES} c/", "", f": {TWO}, found 0 of c: add 2, or leave the class out"),
+    (f"{NAMES} c/x.bad", "", f": {TWO}, found 0 of c: add 2, or leave the class out"),
+    (f"{NAMES} c/1.png d/", "", f": {TWO}, found 1 of c, 0 of d: add 3, or leave the classes out"),
     (
         f"{ONE_EACH} train/c/ test/c/1.png", "",
-        f"/train/c: {SOME} 1 readable image ({KINDS}), found 0: add some, or remove the folder",
-    ),
-    (
-        f"{ONE_EACH} train/c/1.png test/c/", "",
-        f"/test/c: {SOME} 1 readable image ({KINDS}), found 0: add some, or remove the folder",
+        ": expected 1 or more readable training images of each class, found 0 of c: add 1, or leave the class out",
     ),
     (
         f"{ONE_EACH} train/c/1.png test/d/1.png test/e/1.png", "",
-        ": expected the same class folders in train and test, found train/c, test/d, test/e without a counterpart: "
-        "add it, or remove the folder",
+        ": expected test images of the training images' classes, found others: d, e: rename or remove them",
     ),
     (f"{NAMES} \udce9/1.png", "", r": expected class folders named in UTF-8, found '\udce9': rename it"),
     (
@@ -284,10 +290,12 @@ def test_a_folder_that_may_not_be_listed(tmp_path: Path, closed: str, monkeypatc
         load(root)
 
 
-def test_too_few_images_to_hold_some_out(tmp_path: Path) -> None:
-    root = fill(tmp_path / "root", *numbered("a", 2), *numbered("b", 2))
-    with pytest.raises(DataError, match=r"^root: expected enough images of each class to hold out "):
-        load(root)
+@pytest.mark.parametrize("each", [2, 4])
+def test_two_images_of_each_class_are_enough(tmp_path: Path, each: int) -> None:
+    root = fill(tmp_path / "root", *[name for label in "abcde" for name in numbered(label, each)])
+    data = load(root)
+    assert data.test.targets.tolist() == [0, 1, 2, 3, 4]
+    assert torch.bincount(data.train.targets).tolist() == [each - 1] * 5
 
 
 def test_the_cache_that_cannot_be_written(halves: Path, cache: Path) -> None:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime import InputError, KitError
+from runtime.data import decode
 from tests.interpreter import UNMEASURED, Kit, run_python
 from trainer import DataError, Dataset, load_data
-from trainer.data import decode
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 NAMES = ["cat", "dog"]
@@ -141,7 +141,9 @@ def test_files_are_what_their_names_say(tmp_path: Path, capsys: pytest.CaptureFi
     np.testing.assert_array_equal(data.test.images.numpy(), [pixels(number) for number in range(10, 14)])
     assert data.train.targets.tolist() == [number % 2 for number in range(10)]
     assert data.test.targets.tolist() == [0, 1, 0, 1]
-    assert "validation-00000-of-00001.parquet is left out" in capsys.readouterr().err
+    assert data.val
+    np.testing.assert_array_equal(data.val.images.numpy(), [pixels(number) for number in range(14, 16)])
+    assert capsys.readouterr().err == ""
 
 
 def test_classes_that_only_some_files_have(tmp_path: Path) -> None:
@@ -204,8 +206,12 @@ def write(path: Path, found: pa.Table, cut: int = 0) -> None:
         (table(range(9), [0.5] * 9), 0, "expected label to be text or whole numbers, found double: cast it"),
         (table(range(9), [0, 1, None] * 3), 0, "row 2: expected a label, found null: fill it in, or leave the row out"),
         (table(range(9), [0, 1, -1] * 3), 0, "expected a label of 0 to 1, which have names, found -1 to 1"),
-        (table(range(9), [0] * 9, names=None), 0, "expected at least 2 different labels, found 0: add others"),
-        (table(range(9), [0] * 8 + [1]), 0, "expected at least 2 training images of each label, found 1 of dog"),
+        (table(range(9), [0] * 9, names=None), 0, "expected at least 2 classes, found only 0: add others"),
+        (
+            table(range(9), [0] * 8 + [1]),
+            0,
+            "expected 2 or more readable training images of each class, found 1 of dog",
+        ),
         (table(range(9), images=[None] * 9), 0, "expected at most 1% of the images to be unreadable, found 9 of 9"),
         (table([]), 0, "expected rows, found none: fetch the data again"),
         (table(range(9)), 30, "expected Parquet that can be read, found: Parquet magic bytes not found"),

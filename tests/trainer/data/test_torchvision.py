@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from runtime.data.known import KNOWN
 from tests.idx import write_fashion
-from trainer.data.torchvision import KNOWN, load_known
+from trainer.data.torchvision import FACTORIES, load_known
 
 
 @pytest.mark.parametrize("name", [name for name, known in KNOWN.items() if known.labels])
@@ -14,10 +15,10 @@ def test_idx_files_are_read_as_torchvision_reads_them(tmp_path: Path, name: str)
     from torchvision import datasets
 
     root = write_fashion(tmp_path)
-    (root / "FashionMNIST").rename(root / KNOWN[name].factory)
+    (root / "FashionMNIST").rename(root / FACTORIES[name])
     found = load_known(name, root)
     for train, split in ((True, found.train), (False, found.test)):
-        expected = getattr(datasets, KNOWN[name].factory)(root, train=train, download=False)
+        expected = getattr(datasets, FACTORIES[name])(root, train=train, download=False)
         assert torch.equal(split.images[:], expected.data[..., None])
         assert torch.equal(split.targets, expected.targets)
         assert found.labels == tuple(expected.classes)

@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime import processes
+from runtime.data import decode
+from runtime.errors import DataError
 from runtime.image import ImageContract
 from tests.interpreter import run_python
-from trainer import DataError
-from trainer.data import decode
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")
 
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
+from runtime.errors import DataError
 from runtime.image import ImageContract
-from trainer.data import decode
+from runtime.data import decode
 
 decode.cpus = lambda: 2
 paths = sorted(Path(sys.argv[1]).iterdir())

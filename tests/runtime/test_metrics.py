@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import classification_report
 
-from trainer.report.metrics import calibration_error, classification_metrics
+from runtime.metrics import calibration_error, classification_metrics
 
 Answers = tuple[NDArray[np.int64], NDArray[np.float32]]
 

@@ -11,11 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from runtime.data.source import Source
-from runtime.image import Encoded, ImageContract, Pixels, read_images
-from runtime.processes import MAX_WORKERS, cpus, in_processes
-
 from ..errors import DataError
+from ..image import Encoded, ImageContract, Pixels, read_images
+from ..processes import MAX_WORKERS, cpus, in_processes
+from .source import Rest, Source
 
 POOL_FROM = 200
 CHUNK_FILES = 32
@@ -24,7 +23,7 @@ CHUNK_BYTES = 2**23
 Chunk: TypeAlias = tuple[Pixels, dict[int, str]]
 
 
-def decode_all(images: Source | Sequence[Encoded], contract: ImageContract) -> Generator[Chunk, None, None]:
+def decode_all(images: Source | Rest | Sequence[Encoded], contract: ImageContract) -> Generator[Chunk, None, None]:
     """Decode in this process, or in several if that pays for starting them; yields `decode`'s chunks in order.
 
     Memory stays bounded. Raises DataError where a process dies.

@@ -1,6 +1,7 @@
 """`kit evaluate`: an artefact's figures on a data set, against those that the trainer wrote and scikit-learn's."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 from sklearn import metrics
 
 import runtime
-from export import LabelledImages, export
-from export.evaluation import figures
+from export import export
 from export.formats import FORMATS
+from runtime.evaluation import Answers, figures
 from tests.export.folders import lay_out
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, Dataset, FitConfig, fit
@@ -145,26 +146,20 @@ def test_other_labels(run_kit: Kit, model: Path, digits: Dataset) -> None:
     result = run_kit("evaluate", "--model", model, "--data", "pictures")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "kit: pictures: expected the model's 10 labels, found 7; it lacks '5', '6', '7' and 2 more and has besides "
-        r"'\x1b[31mdark', 'five': evaluate on data of the same labels" + "\n"
+        "kit: pictures: expected some of the model's 10 labels '0', '1', '2' and 7 more, found also "
+        r"'\x1b[31mdark', 'five': rename these, or leave them out" + "\n"
     )
-    lay_out(Path("more"), digits, digits.labels, each=5)
-    (Path("more") / "8").rename("more/eight")
-    result = run_kit("evaluate", "--model", model, "--data", "more")
-    assert "found 10; it lacks '8' and has besides 'eight': evaluate" in result.stderr
+
+
+def test_some_of_the_labels(run_kit: Kit, model: Path, digits: Dataset) -> None:
+    lay_out(Path("some"), digits, digits.labels[:3], each=5)
+    found = evaluate(run_kit, model, "some", "--all")
+    assert [row["images"] for row in found["per_class"].values()] == [5] * 3 + [0] * 7
 
 
 def test_probabilities_of_0_have_a_finite_loss(digits: Dataset) -> None:
-    class Certain:
-        labels = digits.labels
-
-        def probabilities(self, pixels: Any) -> Any:
-            return np.eye(10, dtype=np.float32)[np.zeros(len(pixels), int)]
-
-    data = LabelledImages(
-        name="digits", labels=digits.labels, images=digits.test.images.numpy()[:2], targets=np.array([0, 1])
-    )
-    found = figures(Certain(), data)  # type: ignore[arg-type]
+    answers = Answers("digits", "images", np.array([0, 1]), np.eye(10, dtype=np.float32)[[0, 0]])
+    found = figures(digits.labels, answers)
     assert (found["accuracy"], found["loss"]) == (0.5, pytest.approx(87.34 / 2, abs=0.01))
 
 
@@ -178,7 +173,7 @@ def test_probabilities_of_0_have_a_finite_loss(digits: Dataset) -> None:
         (
             "onnx",
             "no-such-data",
-            "expected one of fashion-mnist, mnist, kmnist, cifar10, digits, a folder of images or Parquet",
+            "expected one of fashion-mnist, mnist, kmnist, cifar10, digits, or a folder, an archive or a table",
         ),
         ("onnx", "folder", "folder"),
         ("onnx", "cifar10", "cifar10: expected the files"),
@@ -200,13 +195,40 @@ def test_what_cannot_be_done(
 
 
 @pytest.mark.spawns
-@pytest.mark.parametrize("missing", ["torch", "sklearn"])
-def test_without_the_extra(missing: str, model: Path) -> None:
+@pytest.mark.usefixtures("run_kit")  # which goes to another folder
+def test_without_torch_and_scikit_learn(model: Path, digits: Dataset) -> None:
+    """The figures of a folder, of a zip of it and of a table are the same, on a device too."""
+    lay_out(Path("photos"), digits, digits.labels, each=5)
+    shutil.make_archive("archive", "zip", "photos")
+    images = sorted(Path("photos").rglob("*.png"))
+    rows = [f"{path},{path.parent.name}" for path in images]
+    Path("labels.csv").write_text("\n".join(["file,label", *rows]))
+    missing = ["torch", "torchvision", "sklearn", "onnx", "safetensors", "pyarrow", "matplotlib"]
+    code = "import kit\nkit.main(['evaluate', '--json', '--model', *sys.argv[1:]])"
+    found = []
+    for data in ("photos", "archive.zip", "labels.csv"):
+        result = run_python(code, model, "--data", data, without=missing)
+        assert (result.returncode, result.stderr) == (0, "")
+        found.append({name: value for name, value in json.loads(result.stdout).items() if name != "data"})
+    assert found[0] == found[1] == found[2]
+    assert found[0]["images"] == 10
+
+
+@pytest.mark.spawns
+def test_digits_without_scikit_learn(model: Path) -> None:
     code = "import kit\nkit.main(['evaluate', '--model', sys.argv[1], '--data', 'digits'])"
-    result = run_python(code, model, without=[missing, "torchvision", "onnx", "safetensors"])
+    result = run_python(code, model, without=["sklearn"])
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("kit: ")
-    assert result.stderr.endswith(f" needs {missing}, which is not installed: pip install 'softmax-kit[train]'\n")
+    assert result.stderr.endswith(" needs sklearn, which is not installed: pip install 'softmax-kit[train]'\n")
+
+
+def test_a_folder_without_test_images_that_is_not_of_the_training(run_kit: Kit, model: Path, digits: Dataset) -> None:
+    own = lay_out(Path("own"), digits, digits.labels, each=60)
+    assert (evaluate(run_kit, model, own)["images"], evaluate(run_kit, model, own, "--all")["images"]) == (120, 600)
+    train = replace(digits.train, images=255 - digits.train.images[:])
+    others = lay_out(Path("others"), replace(digits, train=train), digits.labels, each=5)
+    found = evaluate(run_kit, model, others)
+    assert (found["images"], found["which"]) == (50, "images")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--model", "m.onnx"], ["--data", "digits"]])

@@ -1,0 +1,60 @@
+"""`kit evaluate`: an artefact's metrics on a data set, the same as those of `kit train`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..evaluation import answer, figures
+from ..loading import load
+from ..text import as_json, printable, say
+
+COLUMNS = 20  # of a confusion matrix in text
+DATA_DIR = "data"
+
+
+@click.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="The artefact, an .onnx or .ort file.")
+@click.option("--data", required=True, metavar="NAME|DIR|FILE", help="Data set, named as for kit train --data.")
+@click.option("--data-dir", type=click.Path(path_type=Path), envvar="KIT_DATA_DIR", show_envvar=True,
+              help="Folder of torchvision's data sets.  [default: data]")  # fmt: skip
+@click.option("--all", "whole", is_flag=True, help="Evaluate on all images, not on the test images alone.")
+@click.option("--column", metavar="NAME", help="Column with the images, or with their file names.")
+@click.option("--label-column", metavar="NAME", help="Column with the labels.")
+@click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
+def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_document: bool, **columns: Any) -> None:
+    """Evaluate an artefact on a test set: accuracy, loss, and the other metrics of kit train.
+
+    A data set without test images is evaluated whole, unless the model was trained on it: then it is split as for the
+    training, with its random seed. Needs neither torch nor scikit-learn; images in files need Pillow.
+    """
+    classifier = load(model)
+    folder = data_dir or Path(os.environ.get("KIT_DATA_DIR") or DATA_DIR)
+    answers = answer(classifier, data, data_dir=folder, whole=whole, **columns)
+    found = {"model": str(model), "digest": classifier.info()["digest"], **figures(classifier.labels, answers)}
+    say(as_json(found) if as_document else "\n".join(_lines(found)))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Lay the figures out for a terminal."""
+    yield (
+        f"{printable(found['data'])}: {found['images']:,} {found['which']}, accuracy {found['accuracy']:.4f}, "
+        f"loss {found['loss']:.4f}, calibration error {found['calibration_error']:.4f}"
+    )
+    labels = [printable(label) for label in found["per_class"]]
+    width = max(5, *map(len, labels))
+    yield f"\n{'label':<{width}}  precision  recall      f1  images"
+    for label, row in zip(labels, found["per_class"].values(), strict=True):
+        yield (
+            f"{label:<{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  {row['f1']:6.4f}  {row['images']:>6,}"
+        )
+    matrix = found["confusion_matrix"]
+    if len(matrix) > COLUMNS:
+        yield f"\nconfusion matrix: {len(matrix)} × {len(matrix)}, in --json"
+        return
+    size = max(len(str(count)) for row in matrix for count in row)
+    yield "\nconfusion matrix: a row for each true label, a column for each predicted one"
+    for label, row in zip(labels, matrix, strict=True):
+        yield f"{label:<{width}}  {'  '.join(f'{count:>{size}}' for count in row)}"

@@ -1,0 +1,154 @@
+"""An artefact's answers to labelled images, and the figures of these."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .classifier import Classifier
+from .data.decode import decode_all
+from .data.fingerprints import fingerprint, read_fingerprints
+from .data.known import KNOWN, NAMES, Arrays, read_known
+from .data.labelled import check_counts, open_labelled
+from .data.source import LabelledSource, Rest
+from .data.split import TEST_SHARE, hold_out
+from .errors import DataError
+from .image import ImageContract, Pixels
+from .metrics import classification_metrics
+from .text import note
+
+LEAST = float(np.finfo(np.float32).tiny)
+BLOCK = 4096
+NAMED = 3  # labels in a message
+
+
+class Answers(NamedTuple):
+    """Answers to labelled images.
+
+    data: name of the data set.
+    images: which of its images: "images" or "test images".
+    targets: int64 [N], in the order of the artefact's labels.
+    probabilities: float32 [N, K].
+    """
+
+    data: str
+    images: str
+    targets: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+def answer(
+    classifier: Classifier, name: str, *, data_dir: Path, whole: bool = False, column: str | None = None,
+    label_column: str | None = None,
+) -> Answers:  # fmt: skip
+    """Classify the labelled images of a data set: its test images.
+
+    Where it has none, and holds images that the model was trained on, the fifth that the training held out; else all.
+
+    name: of the data set, or its path, as for `open_labelled`.
+    data_dir: folder of data sets that have a name.
+    whole: whether to take all of its images.
+    column, label_column: as for `open_labelled`.
+    Raises DataError, InputError and MissingExtraError.
+    """
+    if name in NAMES:
+        return _of_arrays(classifier, name, *_known(name, data_dir), whole=whole)
+    source = open_labelled(name, column=column, label_column=label_column)
+    return _of_source(classifier, source, whole=whole)
+
+
+def figures(labels: Sequence[str], found: Answers) -> dict[str, Any]:
+    """Compute accuracy (0-1), loss (mean cross-entropy in nats) and `metrics.classification_metrics`.
+
+    A probability of 0 counts as 1e-38 in the loss, 87 nats: float32 has no smaller ones.
+    """
+    right = found.probabilities[np.arange(len(found.targets)), found.targets].astype(np.float64)  # [N]
+    return {
+        "data": found.data,
+        "images": len(found.targets),
+        "which": found.images,
+        "accuracy": float((found.probabilities.argmax(axis=1) == found.targets).mean()),
+        "loss": float(-np.log(right.clip(min=LEAST)).mean()),
+        **classification_metrics(labels, found.targets, found.probabilities),
+    }
+
+
+def places(where: str, theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]:
+    """Find each of a data set's labels among the model's: int64 [K]. Raises DataError where it has others."""
+    if others := [label for label in theirs if label not in ours]:
+        raise DataError(
+            f"{where}: expected some of the model's {len(ours)} labels {_few(ours)}, found also {_few(others)}: rename "
+            "these, or leave them out"
+        )
+    return np.array([ours.index(label) for label in theirs], np.int64)
+
+
+def _known(name: str, root: Path) -> tuple[tuple[str, ...], dict[str, Arrays]]:
+    try:
+        return read_known(name, root)
+    except OSError:
+        folder, files = root / KNOWN[name].folder, ", ".join(KNOWN[name].files)
+        raise DataError(
+            f"{name}: expected the files {files} in {folder}, found not all of them: copy them there, name the folder "
+            f"with --data-dir or KIT_DATA_DIR, or let `kit train --data {name}` download them"
+        ) from None
+
+
+def _of_arrays(
+    classifier: Classifier, name: str, labels: tuple[str, ...], parts: Mapping[str, Arrays], *, whole: bool
+) -> Answers:
+    chosen = list(parts) if whole else ["test"]
+    place, contract = places(name, labels, classifier.labels), classifier.metadata.image
+    found = [
+        classifier.probabilities(_conform(contract, parts[part].images[start : start + BLOCK]))
+        for part in chosen
+        for start in range(0, len(parts[part].targets), BLOCK)
+    ]
+    targets = np.concatenate([place[parts[part].targets] for part in chosen])
+    return Answers(name, "images" if whole else "test images", targets, np.concatenate(found))
+
+
+def _conform(contract: ImageContract, images: Pixels) -> Pixels:
+    return images if images.shape[1:] == contract.shape else np.stack([contract.pixels(image) for image in images])
+
+
+def _of_source(classifier: Classifier, source: LabelledSource, *, whole: bool) -> Answers:
+    place, parts = places(source.images.where, source.labels, classifier.labels), source.targets()
+    first = 0 if whole or "test" not in parts else sum(map(len, parts.values())) - len(parts["test"])
+    images = Rest(source.images, first)
+    ours, theirs = read_fingerprints(classifier.metadata.provenance.get("fingerprints")), set()
+    found: list[NDArray[np.float32]] = []
+    unreadable: dict[str, str] = {}
+    done = 0
+    for pixels, reasons in decode_all(images, classifier.metadata.image):
+        if len(pixels):
+            found.append(classifier.probabilities(pixels))
+        theirs |= {fingerprint(image) for image in pixels} if ours else set()
+        unreadable |= {images.name(done + position): reason for position, reason in reasons.items()}
+        done += len(pixels) + len(reasons)
+    if not found:
+        raise DataError(f"{images.where}: expected images that can be read, found none of {done}: name other data")
+    if unreadable:
+        note(f"{source.name}: left out {len(unreadable):,} of {done:,} images, which cannot be read")
+    parts = source.targets(unreadable)
+    targets, probabilities = place[np.concatenate(list(parts.values()))], np.concatenate(found)
+    if first:
+        return Answers(source.name, "test images", targets[-len(probabilities) :], probabilities)
+    if whole or "train" not in parts or (ours and not ours & theirs):
+        return Answers(source.name, "images", targets, probabilities)
+    check_counts(images.where, source.labels, parts["train"], 2)
+    rows = hold_out(parts["train"], TEST_SHARE, seed=_seed(classifier))[1]
+    return Answers(source.name, "test images", targets[rows], probabilities[rows])
+
+
+def _seed(classifier: Classifier) -> int:
+    settings = classifier.metadata.provenance.get("settings")
+    seed = settings.get("seed") if isinstance(settings, dict) else None
+    return seed if isinstance(seed, int) else 0
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(map(repr, names[:NAMED])) + more

@@ -9,6 +9,7 @@ import numpy as np
 
 from runtime import Classifier, load
 from runtime.text import as_json, printable, say
+from trainer.data.unreadable import MAX_UNREADABLE
 from trainer.report.metrics import classification_metrics
 
 from .gate.parity import answers
@@ -24,14 +25,16 @@ COLUMNS = 20  # of a confusion matrix in text
 @click.option("--data-dir", type=click.Path(path_type=Path), envvar="KIT_DATA_DIR", show_envvar=True,
               help="Folder of torchvision's data sets; missing ones are downloaded to it.  "
               "[default: data]")  # fmt: skip
+@click.option("--max-unreadable", type=click.FloatRange(0, 1), default=MAX_UNREADABLE, show_default=True,
+              help="Share of the images that may be unreadable; they are left out.")  # fmt: skip
 @click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
-def evaluate(model: Path, data: str, data_dir: Path | None, as_document: bool) -> None:
+def evaluate(model: Path, data: str, data_dir: Path | None, max_unreadable: float, as_document: bool) -> None:
     """Evaluate an artefact on a test set: accuracy, loss, and the other metrics of kit train.
 
     A folder without test images is split with the random seed of the training, as kit train splits it.
     """
     classifier = load(model)
-    images = load_images(classifier.metadata, data, data_dir)
+    images = load_images(classifier.metadata, data, data_dir, max_unreadable)
     found = {"model": str(model), "digest": classifier.info()["digest"], **figures(classifier, images)}
     say(as_json(found) if as_document else "\n".join(_lines(found)))
 

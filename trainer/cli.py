@@ -16,6 +16,7 @@ from runtime.errors import KitError, needs_extra
 from runtime.text import as_json, complain, printable, say
 
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig, SgdSettings
+from .data.unreadable import MAX_UNREADABLE
 from .progress import Progress
 from .solvers.schedules import SCHEDULES
 
@@ -45,6 +46,11 @@ PREFIXES = ("", "K", "M", "G", "T")
               help="Height and width of the model's images, in pixels.  [default: the data set's, or 32]")  # fmt: skip
 @click.option("--color", type=click.Choice(["L", "RGB"]),
               help="Color mode: greyscale or RGB.  [default: the data set's, or RGB]")  # fmt: skip
+@click.option("--shift", type=click.IntRange(0, 8),
+              help="Bits to shift 16-bit pixels of files by: 8 for values of 0-65535, 4 for 0-4095, 0 for 0-255.  "
+              "[default: chosen from the training images]")  # fmt: skip
+@click.option("--max-unreadable", type=click.FloatRange(0, 1), default=MAX_UNREADABLE, show_default=True,
+              help="Share of the images that may be unreadable; they are left out.")  # fmt: skip
 @click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
               help="auto: finds weight decay, and needs no other setting; sgd: minibatch gradient descent; lbfgs: "
               "converges to the optimum.")  # fmt: skip
@@ -82,6 +88,8 @@ def train(
     out: Path | None,
     image_size: int | None,
     color: str | None,
+    shift: int | None,
+    max_unreadable: float,
     memory_limit: int | None,
     resume: bool,
     report: bool,
@@ -105,6 +113,7 @@ def train(
     with reported_once(), distributed.group(device) as group:
         progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
         load = partial(load_data, data, data_dir=data_dir, image_size=image_size, color=color, seed=config.seed)
+        load = partial(load, shift=shift, max_unreadable=max_unreadable)
         dataset = group.in_turn(partial(load, progress=progress.decoding))
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
         run = Run(folder, dataset, plots=report, inputs=inputs) if group.rank == 0 else None

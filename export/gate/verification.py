@@ -75,7 +75,9 @@ class Verification:
     certain: float | None
 
 
-def load_images(subject: Subject, name: str, data_dir: Path | None) -> LabelledImages:
+def load_images(
+    subject: Subject, name: str, data_dir: Path | None, max_unreadable: float | None = None
+) -> LabelledImages:
     """Load the test images of a data set as the model's contract has them, with targets in the order of its labels.
 
     A folder without test images is split with the random seed of the training.
@@ -83,14 +85,22 @@ def load_images(subject: Subject, name: str, data_dir: Path | None) -> LabelledI
     subject: the model.
     name: data set, named as for `kit train --data`.
     data_dir: folder of torchvision's data sets; None for the default.
+    max_unreadable: share of the images that may be unreadable, 0-1; None for the default.
     Raises ExportError where the labels are not the model's, DataError for data that cannot be loaded, and
     MissingExtraError.
     """
     with needs_extra("train", "loading a data set"):
         from trainer.data.load import load_data
+        from trainer.data.unreadable import MAX_UNREADABLE
     settings = subject.provenance.get("settings")
     seed = settings.get("seed") if isinstance(settings, dict) else None
-    data = load_data(name, data_dir=data_dir, contract=subject.image, seed=seed if isinstance(seed, int) else 0)
+    data = load_data(
+        name,
+        data_dir=data_dir,
+        contract=subject.image,
+        max_unreadable=MAX_UNREADABLE if max_unreadable is None else max_unreadable,
+        seed=seed if isinstance(seed, int) else 0,
+    )
     places = _places(data.name, data.labels, subject.labels)
     return LabelledImages(
         name=data.name,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..image import SUFFIXES, is_image
+from ..image_files import READ, is_image
 from ..text import note
 from .source import Files, Source
 
@@ -45,7 +45,7 @@ class LabelledFolder:
             if count < least:
                 raise DataError(
                     f"{part.folder / label}: expected at least {least} readable image{'s' * (least - 1)} "
-                    f"({', '.join(SUFFIXES)}), found {count}: add some, or remove the folder"
+                    f"({READ}), found {count}: add some, or remove the folder"
                 )
         return np.repeat(np.arange(len(counts)), counts)
 
@@ -128,7 +128,7 @@ def _images(root: Path, folder: Path) -> list[str]:
     names: list[str] = []
     for current, files in walk(folder, refuse):
         prefix = Path(current).relative_to(root).as_posix()
-        names += [f"{prefix}/{name}" for name in files if is_image(name)]
+        names += [f"{prefix}/{name}" for name in files if is_image(Path(current, name))]
     return sorted(names)
 
 

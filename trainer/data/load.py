@@ -2,18 +2,22 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtime import errors
 from runtime.data.source import is_parquet_data
 from runtime.errors import needs_extra
-from runtime.image import ImageContract
+from runtime.image import MAX_SHIFT, ImageContract
+from runtime.remarks import messages, tally
+from runtime.text import note
 
 from ..errors import DataError
 from .dataset import Dataset, Split, of_parts
+from .unreadable import MAX_UNREADABLE, report_unreadable
 
 if TYPE_CHECKING:
     from runtime.data.source import LabelledSource
@@ -31,12 +35,14 @@ def load_data(
     image_size: int | None = None,
     color: str | None = None,
     contract: ImageContract | None = None,
+    shift: int | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Load a data set: one that has a name, a folder of images, or Parquet.
 
-    Up to 1 % of the images of a folder or of Parquet may be unreadable: they are left out and listed on standard error.
+    Images of a folder or of Parquet that cannot be read are left out and listed on standard error, if they are few.
     Decoded images are kept in a cache. With a test part the images are mapped from it and can only be read: writing to
     them kills the process. Raises DataError, and InputError where image_size or color is out of range.
 
@@ -46,7 +52,10 @@ def load_data(
         else ./data.
     image_size: height and width in pixels, and color: "L" or "RGB", to bring the images to; by default as they are; for
         folders and Parquet 32 and "RGB".
-    contract: what to bring the images to, in place of image_size and color.
+    contract: what to bring the images to, in place of image_size, color and shift.
+    shift: bits that 16-bit pixels of a folder or of Parquet are shifted by to become 8-bit, 0 to 8; by default the
+        smallest that clips no training image.
+    max_unreadable: share of the images of a folder or of Parquet that may be unreadable, 0-1.
     seed: random seed of the test split, a fifth of each class, where there is no test part.
     progress: called with the number of images decoded so far, and of all.
     """
@@ -58,9 +67,12 @@ def load_data(
         root = Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR)
         return _conform(load_known(str(name), root), image_size, color, contract)
     size = SIZE if image_size is None else image_size
-    contract = contract or ImageContract(height=size, width=size, color=color or "RGB")
+    fixed = contract is not None or shift is not None
+    contract = contract or ImageContract(
+        height=size, width=size, color=color or "RGB", shift=MAX_SHIFT if shift is None else shift
+    )
     try:
-        return _decoded(_labelled(name), contract, seed, progress)
+        return _decoded(_labelled(name), contract, seed, fixed=fixed, progress=progress, max_unreadable=max_unreadable)
     except errors.DataError as error:  # the readers' own is no TrainerError
         raise DataError(str(error)) from None
 
@@ -77,14 +89,20 @@ def _labelled(name: str | os.PathLike[str]) -> "LabelledSource":
     return LabelledFolder(Path(name))
 
 
-def _decoded(
-    source: "LabelledSource", contract: ImageContract, seed: int, progress: Callable[[int, int], None] | None
-) -> Dataset:
-    from .cache import cached_images, default_cache_dir, report_unreadable
+def _decoded(source: "LabelledSource", contract: ImageContract, seed: int, *, fixed: bool, **settings: Any) -> Dataset:
+    """Decode the images; fixed: whether the contract's shift was given and is not to be chosen."""
+    from .cache import cached_images, default_cache_dir
+    from .shift import choose_shift
 
-    cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), progress=progress)
+    cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), **settings)
+    shift = contract.shift if fixed else choose_shift(source, cached.remarks)
+    if shift != contract.shift:
+        contract = replace(contract, shift=shift)
+        cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), **settings)
     if cached.unreadable:
-        report_unreadable(source.name, cached.unreadable, len(source.images))
+        report_unreadable(source.name, cached.unreadable, len(source.images), cached.listing)
+    for message in messages(tally(cached.remarks.values(), shift), len(cached.images), shift):
+        note(f"{source.name}: {message}")
     return of_parts(
         source.name, source.labels, cached.images, source.targets(cached.unreadable), seed=seed, image=contract
     )

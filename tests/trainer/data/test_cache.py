@@ -287,7 +287,8 @@ def test_more_than_one_in_a_hundred_are_an_error(tmp_path: Path, cache: Path, co
         (tmp_path / "images" / name).write_bytes(b"")
     message = (
         f"{tmp_path}/images: expected at most 1% of the images to be unreadable, found {bad} of {count}, "
-        f"the first of them {names[-bad]} ({EMPTY}): replace or remove them"
+        f"the first of them {names[-bad]} ({EMPTY}): replace or remove them, or allow more with "
+        "--max-unreadable of kit train and kit evaluate"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         cached_images(Files(tmp_path / "images", names), CONTRACT, cache_dir=cache)

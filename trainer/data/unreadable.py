@@ -1,0 +1,48 @@
+"""Images of a data set that cannot be read: how many may be, and which they are."""
+
+from pathlib import Path
+
+from runtime.files import write_atomic
+from runtime.text import note, printable
+
+from ..errors import DataError
+
+MAX_UNREADABLE = 0.01
+SCREEN = 20  # lines
+
+
+def report_unreadable(name: str, unreadable: dict[str, str], count: int, listing: Path) -> None:
+    """List on standard error which of a data set's `count` images were left out.
+
+    unreadable: name → reason.
+    listing: where all of them are written to if they are more than a screen.
+    """
+    note(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:")
+    _list(unreadable, listing)
+
+
+def check_share(where: str, unreadable: dict[str, str], count: int, most: float, listing: Path) -> None:
+    """Refuse more than a share `most` of unreadable images, and list them as `report_unreadable` does.
+
+    Raises DataError.
+    """
+    if len(unreadable) <= most * count:
+        return
+    name, reason = next(iter(unreadable.items()))
+    if len(unreadable) > 1:
+        note(f"{where}: {len(unreadable):,} of {count:,} images cannot be read:")
+        _list(unreadable, listing)
+    raise DataError(
+        f"{where}: expected at most {100 * most:g}% of the images to be unreadable, found {len(unreadable):,} of "
+        f"{count:,}, the first of them {name} ({reason}): replace or remove them, or allow more with "
+        "--max-unreadable of kit train and kit evaluate"
+    )
+
+
+def _list(unreadable: dict[str, str], listing: Path) -> None:
+    lines = [f"{image}: {reason}" for image, reason in unreadable.items()]
+    for line in lines[:SCREEN]:
+        note(f"  {line}")
+    if len(lines) > SCREEN:
+        write_atomic(listing, "".join(f"{printable(line)}\n" for line in lines).encode(), DataError)
+        note(f"  and {len(lines) - SCREEN:,} more; {listing} lists all")

@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from runtime.data.known import NAMES
+from runtime.data.unreadable import MAX_UNREADABLE
 from runtime.errors import KitError, needs_extra
 from runtime.image import FITS
 from runtime.text import as_json, complain, printable, say
@@ -57,6 +58,11 @@ PREFIXES = ("", "K", "M", "G", "T")
               "or padded with black.  [default: stretch]")  # fmt: skip
 @click.option("--column", metavar="NAME", help="Column with the images, or with their file names.")
 @click.option("--label-column", metavar="NAME", help="Column with the labels.")
+@click.option("--shift", type=click.IntRange(0, 8),
+              help="Bits to shift 16-bit pixels of files by: 8 for values of 0-65535, 4 for 0-4095, 0 for 0-255.  "
+              "[default: chosen from the training images]")  # fmt: skip
+@click.option("--max-unreadable", type=click.FloatRange(0, 1), default=MAX_UNREADABLE, show_default=True,
+              help="Share of the images that may be unreadable; they are left out.")  # fmt: skip
 @click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
               help="auto: finds weight decay, and needs no other setting; sgd: minibatch gradient descent; lbfgs: "
               "converges to the optimum.")  # fmt: skip
@@ -99,6 +105,8 @@ def train(
     fit: str | None,
     column: str | None,
     label_column: str | None,
+    shift: int | None,
+    max_unreadable: float,
     memory_limit: int | None,
     start: Path | None,
     resume: bool,
@@ -127,8 +135,8 @@ def train(
     with reported_once(), distributed.group(device) as group:
         progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
         load = partial(
-            load_data, data, data_dir=data_dir, image_size=image_size, color=color, fit=fit, column=column,
-            label_column=label_column, seed=config.seed,
+            load_data, data, data_dir=data_dir, image_size=image_size, color=color, fit=fit, shift=shift, column=column,
+            label_column=label_column, max_unreadable=max_unreadable, seed=config.seed,
         )  # fmt: skip
         dataset = group.in_turn(partial(load, progress=progress.decoding))
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]

@@ -159,7 +159,7 @@ def _folder_of_matplotlib(folder: Path) -> Iterator[None]:
 
 def heldout_probabilities(fit: Fit, data: Dataset) -> NDArray[np.float32]:
     """The model's probabilities of the test images: float32 [N, K]."""
-    blocks = data.test.images.split(EVALUATION_BATCH)
+    blocks = data.test.inputs.images.split(EVALUATION_BATCH)
     return np.concatenate([fit.model.probabilities(block).numpy() for block in blocks])
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from ..errors import DataError
 from ..image import is_image
 from .parts import Parts, in_order, part_of
-from .source import is_table, join
+from .source import is_table, join, path_inside
 from .table import Columns, Row, read_table
 from .tree import Tree, files_in
 
@@ -66,8 +66,8 @@ class _Finder:
 
     def find(self, table: str, row: Row, part: str) -> str:
         """Find a row's image; where there is none, the path that it should have. Raises DataError."""
-        asked, line = PurePosixPath((row.image or "").replace("\\", "/")), f"{self._where}/{table} line {row.line}"
-        if asked.is_absolute() or ".." in asked.parts or ":" in asked.parts[0]:
+        asked, line = path_inside(row.image or ""), f"{self._where}/{table} line {row.line}"
+        if asked is None:
             raise DataError(
                 f"{line}: expected a path that stays in the table's folder, found {row.image}: write it relative to "
                 "the table"

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from ..errors import DataError
 from ..image import is_image
+from .labels import check_distinct
 from .parts import Parts, in_order, part_of
 from .source import is_table, join, path_inside
 from .table import Columns, Row, read_table
@@ -38,6 +39,7 @@ def by_tables(tree: Tree, tables: Sequence[str], columns: Columns) -> Parts:
                 raise DataError(f"{where} line {row.line}: expected {what}, found {row.part or 'none'}: fill it in")
             image = finder.find(table, row, said)
             if found.setdefault(image, (said, row.label)) != (said, row.label):
+                check_distinct(f"{where} line {row.line}", {f"the rows of {image}": (found[image][1], row.label)})
                 raise DataError(
                     f"{where} line {row.line}: expected one label and one part for {image}, found "
                     f"{' '.join(found[image])} and {said} {row.label}: remove one"

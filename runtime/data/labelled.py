@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..text import note
 from .known import NAMES
+from .labels import check_distinct
 from .layout import find_parts
 from .parquet_layout import is_parquet_data
 from .parts import WORDS
@@ -31,6 +32,7 @@ class LabelledFiles:
 
     def __init__(self, tree: Tree, columns: Columns = USUAL, table: str | None = None) -> None:
         parts = find_parts(tree, columns, table)
+        check_distinct(tree.where, parts)
         self.name = tree.name
         self.labels: Sequence[str] = list(parts.get("train") or dict.fromkeys(_all(parts.values())))
         self._targets: dict[str, NDArray[np.int64]] = {}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..image import Encoded
 from ..text import note
+from .labels import check_distinct
 from .parquet import Reader, Rows, files_beside, find_rows, state
 from .parquet_labels import Labels, read_labels
 from .parquet_layout import find_files
@@ -128,6 +129,9 @@ def _targets(source: str, files: Sequence[_File]) -> tuple[tuple[str, ...], NDAr
     if len(kinds) > 1:
         raise DataError(f"{source}: expected labels of one kind and the same names in all files, found {len(kinds)}")
     first = found[0]
+    places = [file.name.removeprefix(source).lstrip("/") or Path(file.name).name for file in files]
+    of_files = {place: map(str, labels.classes) for place, labels in zip(places, found, strict=True)}
+    check_distinct(source, of_files, by_case=not first.named)  # who lists names has meant them
     classes = first.classes if first.named else sorted({name for labels in found for name in labels.classes})
     order = {name: place for place, name in enumerate(classes)}
     targets = [np.array([order[name] for name in labels.classes], np.int64)[labels.targets] for labels in found]

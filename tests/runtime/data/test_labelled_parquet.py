@@ -109,3 +109,11 @@ def test_the_states_change_with_an_image_beside(tmp_path: Path) -> None:
         states.append(list(source.images.states()))
         assert list(source.images) == [tmp_path / "1.png", b"2"]
     assert states[0] != states[1]
+
+
+def test_files_of_the_same_name_keep_their_labels(tmp_path: Path) -> None:
+    for part, label in {"train": "Cat", "test": "cat"}.items():
+        (tmp_path / part).mkdir()
+        pq.write_table(pa.table({"image": [b"1"], "label": [label]}), tmp_path / part / "0.parquet")
+    with pytest.raises(DataError, match=r"found 'Cat' in train/0\.parquet and 'cat' in test/0\.parquet"):
+        LabelledParquet(str(tmp_path))

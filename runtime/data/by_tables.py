@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ..errors import DataError
+from .labels import check_distinct
 from .parts import Parts, in_order, part_of
-from .source import is_table, join
+from .source import is_table, join, path_inside
 from .table import Columns, Row, read_table
 from .tree import Tree, files_in, images_below
 
@@ -37,6 +38,7 @@ def by_tables(tree: Tree, tables: Sequence[str], columns: Columns) -> Parts:
                 raise DataError(f"{where} line {row.line}: expected {what}, found {row.part or 'none'}: fill it in")
             image = finder.find(table, row, said)
             if found.setdefault(image, (said, row.label)) != (said, row.label):
+                check_distinct(f"{where} line {row.line}", {f"the rows of {image}": (found[image][1], row.label)})
                 raise DataError(
                     f"{where} line {row.line}: expected one label and one part for {image}, found "
                     f"{' '.join(found[image])} and {said} {row.label}: remove one"
@@ -65,8 +67,8 @@ class _Finder:
 
     def find(self, table: str, row: Row, part: str) -> str:
         """Find a row's image; where there is none, the path that it should have. Raises DataError."""
-        asked, line = PurePosixPath((row.image or "").replace("\\", "/")), f"{self._where}/{table} line {row.line}"
-        if asked.is_absolute() or ".." in asked.parts or ":" in asked.parts[0]:
+        asked, line = path_inside(row.image or ""), f"{self._where}/{table} line {row.line}"
+        if asked is None:
             raise DataError(
                 f"{line}: expected a path that stays in the table's folder, found {row.image}: write it relative to "
                 "the table"

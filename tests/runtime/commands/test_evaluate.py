@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
 import runtime
 from export import export
 from export.formats import FORMATS
-from runtime.evaluation import Answers, figures
+from runtime.errors import DataError
+from runtime.evaluation import Answers, figures, places
 from tests.export.folders import lay_out
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, Dataset, FitConfig, fit
@@ -149,6 +152,28 @@ def test_other_labels(run_kit: Kit, model: Path, digits: Dataset) -> None:
         "kit: pictures: expected some of the model's 10 labels '0', '1', '2' and 7 more, found also "
         r"'\x1b[31mdark', 'five': rename these, or leave them out" + "\n"
     )
+
+
+def test_labels_that_are_taken_for_the_models() -> None:
+    message = r"pets: expected labels that differ in .*, found 'Cat' in the data and 'cat' in the model: write them"
+    with pytest.raises(DataError, match=message):
+        places("pets", ["Cat", "dog"], ["dog", "cat"])
+    with pytest.raises(DataError, match="found also 'cow'"):
+        places("pets", ["Cat", "cat", "cow"], ["cat", "Cat"])
+    assert places("pets", ["Cat", "cat"], ["cat", "Cat"]).tolist() == [1, 0]
+
+
+def test_parquet_with_a_model_of_a_folder(run_kit: Kit, digits: Dataset, tmp_path: Path) -> None:
+    lay_out(Path("pictures"), digits, digits.labels[:3], each=20)
+    settings = ("--image-size", "8", "--color", "L", "--device", "cpu", "--no-report")
+    assert run_kit("train", "--data", "pictures", *settings).exit_code == 0
+    assert run_kit("export", "runs/pictures").exit_code == 0
+    paths = sorted(Path("pictures").rglob("*.png"))
+    rows = {"image": [path.read_bytes() for path in paths], "label": [path.parent.name for path in paths]}
+    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
+    expected = evaluate(run_kit, "runs/pictures/model.onnx", "pictures", "--all")
+    found = evaluate(run_kit, "runs/pictures/model.onnx", tmp_path / "x.parquet", "--all")
+    assert found == expected | {"data": "x"}
 
 
 def test_some_of_the_labels(run_kit: Kit, model: Path, digits: Dataset) -> None:

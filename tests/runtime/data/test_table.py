@@ -65,6 +65,7 @@ ROWS = [
     ("/etc/1.png,a", " line 2: expected a path that stays in the table's folder, found /etc/1.png: write it relative"),
     ("../1.png,a", " line 2: expected a path that stays in the table's folder, found ../1.png"),
     ("C:\\1.png,a", " line 2: expected a path that stays in the table's folder, found C:"),
+    (".,a", " line 2: expected a path that stays in the table's folder, found .: write it relative"),
     ("x/1.png,a", ""),
     (",a", " line 2: expected a file's name, found none: fill it in"),
     ("x/1.png,", " line 2: expected a label, found none: fill it in"),

@@ -106,7 +106,8 @@ def _labelled(source: str, part: str, names: Sequence[str], columns: Columns) ->
         kept = rows if has.all() else [run for one in rows for run in _runs(one, has[one.first :][: one.stop])]
         found.append(_File(name, kept, labels._replace(targets=labels.targets[has])))
     if left_out:
-        note(f"{source}: {left_out:,} {WORDS[part]} images have no label, and are left out")
+        where, which = (names[0], "") if len(names) == 1 else (source, f"{WORDS[part]} ")
+        note(f"{where}: {left_out:,} {which}images have no label, and are left out")
     return found if any(file.rows for file in found) else []
 
 

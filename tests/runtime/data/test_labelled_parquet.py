@@ -60,13 +60,14 @@ def write(path: Path, labels: list[int], *, images: Any = None, kind: Any = None
 
 
 def test_rows_without_a_label_are_counted_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path / "train.parquet", [-1, 1, 0, -1, -1, -1, -1, -1, 1, 1, -1])
+    write(tmp_path / "train-0.parquet", [-1, 1, 0, -1, -1, -1, -1, -1, 1, 1, -1])
+    write(tmp_path / "train-1.parquet", [-1])
     write(tmp_path / "validation.parquet", [0, 1])
     write(tmp_path / "test.parquet", [-1, -1, -1])
     source = LabelledParquet(str(tmp_path))
     assert capsys.readouterr().err.splitlines() == [
-        f"{tmp_path}: 7 training images have no label, and are left out",
-        f"{tmp_path}: 3 test images have no label, and are left out",
+        f"{tmp_path}: 8 training images have no label, and are left out",
+        f"{tmp_path}/test.parquet: 3 images have no label, and are left out",
     ]
     assert list(source.labels) == ["cat", "dog"]
     assert {part: targets.tolist() for part, targets in source.targets().items()} == {
@@ -75,7 +76,7 @@ def test_rows_without_a_label_are_counted_and_left_out(tmp_path: Path, capsys: p
     }
     assert list(source.images) == [b"1", b"2", b"8", b"9", b"0", b"1"]
     names = [source.images.name(position) for position in range(len(source.images))]
-    rows = [("train", 1), ("train", 2), ("train", 8), ("train", 9), ("validation", 0), ("validation", 1)]
+    rows = [("train-0", 1), ("train-0", 2), ("train-0", 8), ("train-0", 9), ("validation", 0), ("validation", 1)]
     assert names == [f"{tmp_path}/{name}.parquet row {row}" for name, row in rows]
     assert source.targets({names[1], names[5]})["train"].tolist() == [1, 1, 1]
 

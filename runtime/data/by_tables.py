@@ -60,6 +60,7 @@ class _Finder:
     def __init__(self, tree: Tree) -> None:
         images = list(images_below(tree, ""))
         self._where, self._images = tree.where, set(images)
+        self._folders = {folder for folder, _ in tree.walk("")}
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in images:
             for name in {PurePosixPath(path).name, PurePosixPath(path).stem}:
@@ -83,6 +84,11 @@ class _Finder:
             raise DataError(
                 f"{line}: expected one file of the name {asked}, found {found[0]} and {found[1]}: write paths relative "
                 "to the table"
+            )
+        if not found and _parent(beside) not in self._folders:
+            raise DataError(
+                f"{line}: expected an image of the table's folder, found no folder {_parent(beside)} in it (links to "
+                "folders are not followed): copy it there, or remove the row"
             )
         return found[0] if found else beside
 

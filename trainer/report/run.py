@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from runtime.files import FilePath, check_name, check_target, discard_parts, writable, write_atomic
 from runtime.metrics import classification_metrics
-from runtime.text import as_json
+from runtime.text import as_json, note
 
 from ..checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
 from ..data.dataset import Dataset
@@ -34,12 +34,21 @@ class Run:
 
     plots: whether to draw them when training ends.
     inputs: files and folders that the data were read from.
+    say: prints notes.
     Raises TrainerError where its files cannot be written, before anything is trained.
     """
 
-    def __init__(self, folder: Path, data: Dataset, *, plots: bool, inputs: Sequence[FilePath] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Dataset,
+        *,
+        plots: bool,
+        inputs: Sequence[FilePath] = (),
+        say: Callable[[str], None] = note,
+    ) -> None:
         self.checkpoint_path = folder / FILE_NAME
-        self._folder, self._data, self._plots = folder, data, plots
+        self._folder, self._data, self._plots, self._say = folder, data, plots, say
         check_name(folder, TrainerError, inputs)
         for name in (HISTORY, REPORT, CARD, FILE_NAME, *(PLOTS if plots else ())):
             check_target(folder / name, TrainerError, inputs)
@@ -96,6 +105,7 @@ class Run:
                 images=self._data.test.images,
                 targets=targets,
                 probabilities=probabilities,
+                say=self._say,
             )
 
     def _write(self, name: str, text: str) -> None:

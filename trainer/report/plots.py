@@ -37,6 +37,7 @@ CHARACTER = 0.6  # mean width of a character, in font sizes
 TICK_ROOM = 130  # points for a class name beside the confusion matrix
 CELL_NUMBERS = 20
 TICKS = 50
+CELLS = 250  # of a row, as smaller ones than 3 pixels would fade away
 WEIGHTS = 25
 SHOWN_SHARE = 0.998  # of the weights; the few beyond would leave the others pale
 MISTAKES = 16
@@ -63,7 +64,7 @@ def write_plots(
     labels: Sequence[str],
     weights: NDArray[np.float32],
     shape: tuple[int, int, int],
-    confusion: Sequence[Sequence[int]],
+    confusion: NDArray[np.int64],
     images: "Images | NDArray[np.uint8]",
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
@@ -78,7 +79,7 @@ def write_plots(
     labels: K class names.
     weights: [D, K].
     shape: (H, W, C), C 1 or 3, with D = H·W·C.
-    confusion: K rows of K counts, rows the true class.
+    confusion: counts, [K, K], rows the true class.
     images: test images, [N, H, W, C].
     targets: [N].
     probabilities: the model's, [N, K].
@@ -92,7 +93,7 @@ def write_plots(
         matplotlib.rcParams.update(STYLE | {"font.family": families})
         figures = {
             "curves.png": curves(history),
-            "confusion.png": confusions(labels, np.asarray(confusion)),
+            "confusion.png": confusions(labels, confusion),
             "weights.png": weight_images(labels, weights, shape),
             "mistakes.png": mistakes(labels, images, targets, probabilities),
         }
@@ -123,12 +124,17 @@ def curves(history: History) -> Figure:
 
 
 def confusions(labels: Sequence[str], matrix: NDArray[np.int64]) -> Figure:
-    """Draw the confusion matrix, int64 [K, K], rows the true label; shade by row, so that rare labels show too."""
+    """Draw the confusion matrix, int64 [K, K], rows the true label; shade by row, so that rare labels show too.
+
+    Of more labels than CELLS, a cell stands for several: it shows the largest share.
+    """
     figure = _figure(6.9)
     axes = figure.subplots()
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)  # [K, K]
     # The square root lifts the few per cent of a confusion off the white of none at all.
-    shading = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
+    step = math.ceil(len(labels) / CELLS)
+    extent = (-0.5, len(labels) - 0.5, len(labels) - 0.5, -0.5)
+    shading = axes.imshow(_largest(shares, step), cmap="Blues", norm=PowerNorm(0.5, 0, 1), extent=extent)
     few = len(labels) <= CELL_NUMBERS
     size = FONT_SIZE if few else 6
     ticks = range(0, len(labels), math.ceil(len(labels) / TICKS))
@@ -140,9 +146,15 @@ def confusions(labels: Sequence[str], matrix: NDArray[np.int64]) -> Figure:
     if few:
         _write_counts(axes, matrix, shares)
     bar = figure.colorbar(shading, shrink=0.6, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 1], format="{x:.0%}")
-    bar.set_label("share of the true label's images")
+    bar.set_label("share of the true label's images" + f", the largest of {step} × {step} labels" * (step > 1))
     figure.suptitle(f"{matrix.trace():,} of {matrix.sum():,} test images got their true label")
     return figure
+
+
+def _largest(cells: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    """The largest of each `step` × `step` cells."""
+    starts = np.arange(0, len(cells), step)
+    return np.maximum.reduceat(np.maximum.reduceat(cells, starts, axis=0), starts, axis=1)
 
 
 def _write_counts(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.float64]) -> None:

@@ -36,7 +36,7 @@ import matplotlib, numpy as np
 from pathlib import Path
 from trainer.report.plots import write_plots
 write_plots(Path(sys.argv[1]), history=[{"epoch": 1, "test_loss": 1.0, "test_accuracy": 0.5}],
-    labels=["no", "yes"], weights=np.ones((4, 2), np.float32), shape=(2, 2, 1), confusion=[[1, 0], [1, 0]],
+    labels=["no", "yes"], weights=np.ones((4, 2), np.float32), shape=(2, 2, 1), confusion=np.array([[1, 0], [1, 0]]),
     images=np.zeros((2, 2, 2, 1), np.uint8), targets=np.array([0, 1]),
     probabilities=np.full((2, 2), 0.5, np.float32))
 assert "matplotlib.pyplot" not in sys.modules and "torch" not in sys.modules
@@ -68,7 +68,7 @@ def a_run(
         "labels": labels,
         "weights": generator.normal(size=(np.prod(shape), len(labels))).astype(np.float32),
         "shape": shape,
-        "confusion": confusion_matrix(targets, probabilities.argmax(axis=1), labels=range(len(labels))).tolist(),
+        "confusion": confusion_matrix(targets, probabilities.argmax(axis=1), labels=range(len(labels))),
         "images": generator.integers(0, 256, (images, *shape), dtype=np.uint8),
         "targets": targets,
         "probabilities": probabilities,
@@ -216,6 +216,18 @@ def test_confusions(classes: int, numbers: bool) -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted label", "true label")
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == [label.get_text() for label in axes.get_yticklabels()] == names[:: 3 if classes == 130 else 1]
+
+
+def test_confusions_of_many_labels_stay_visible() -> None:
+    matrix = np.eye(1000, dtype=np.int64) * 9
+    matrix[123, 456] = 1
+    axes = confusions([f"name {index}" for index in range(1000)], matrix).axes[0]
+    cells = np.asarray(axes.images[0].get_array())
+    assert cells.shape == (250, 250)
+    assert np.argwhere(cells == 0.1).tolist() == [[123 // 4, 456 // 4]]
+    assert (cells.diagonal() >= 0.9).all()
+    assert axes.get_xlim() == (-0.5, 999.5)
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"name {index}" for index in range(0, 1000, 20)]
 
 
 def test_a_label_without_test_images_has_an_empty_row() -> None:

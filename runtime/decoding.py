@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .depth import colours
 from .errors import InputError, needs_extra
 from .files import check_regular, read_at_most, reason
+from .image_files import HEAD_BYTES, READ, kind_of
+from .jpeg import with_end
 from .origin import raised_by
+from .remarks import Remarks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.resources.abc import Traversable
     from typing import TypeGuard
 
@@ -18,12 +24,15 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = "str | os.PathLike[str] | Traversable | bytes | bytearray"
 
-PILLOW = "PIL"
+PILLOW, PILLOW_HEIF = "PIL", "pillow_heif"
 BYTES = "these bytes"  # in place of a file's name
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 10**6
 # Pillow reads more formats; some of them start programs (EPS) or unpack without a limit.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # and AVIF, where Pillow has it
+EXPECTED = "PNG, JPEG, …"
+CONVERT = "convert it to PNG or JPEG"
+NEW_SUBFILE_TYPE, REDUCED, DNG_VERSION = 254, 1, 50706  # in TIFF
 
 
 def is_resource(value: object) -> TypeGuard[Traversable]:
@@ -48,32 +57,109 @@ def from_array(array: Any) -> Image.Image:
     return pillow.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
-def decode(source: Source) -> Image.Image:
-    """Decode a file or its bytes, and apply the EXIF orientation. Raises InputError."""
+def decode(source: Source, *, shift: int = 8, remarks: Remarks | None = None) -> Image.Image:
+    """Decode a file or its bytes, and apply the EXIF orientation. Raises InputError.
+
+    shift: by which colours of 16 bits are brought to 8; greyscale keeps its depth.
+    remarks: where to write what is to be said of the image.
+    """
     with needs_extra("image", "decoding an image file"):
-        from PIL import Image as pillow
-        from PIL import ImageOps, UnidentifiedImageError
+        import PIL  # noqa: F401
     data, name = (bytes(source), BYTES) if isinstance(source, (bytes, bytearray)) else _read(source)
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
+    remarks = Remarks() if remarks is None else remarks
+    with _named(name, data):
+        try:
+            return _decoded(data, shift, remarks)
+        except OSError as error:
+            whole = with_end(data) if raised_by(error, PILLOW) and kind_of(data[:HEAD_BYTES]) == "JPEG" else None
+            if whole is None:
+                raise
+        remarks.without_end = True
+        return _decoded(whole, shift, remarks)
+
+
+@contextmanager
+def _named(name: str, data: bytes) -> Iterator[None]:
+    """Turn what the decoders raise into an InputError with the file's name."""
+    from PIL import Image as pillow
+    from PIL import UnidentifiedImageError
+
     try:
-        with pillow.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(
-                    f"{name}: expected at most {MAX_PIXELS:,} pixels, found {image.width} × {image.height}: "
-                    "shrink it first"
-                )
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return image
+        yield
+    except InputError as error:
+        error.args = (f"{name}: {error}",)
+        raise
     except pillow.DecompressionBombError as error:
         raise InputError(f"{name}: expected at most {MAX_PIXELS:,} pixels, found more: shrink it first") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{name}: expected an image file (PNG, JPEG, …), found {_glimpse(data)}") from error
-    except Exception as error:  # Pillow's decoders raise many types on damaged data
-        if not raised_by(error, PILLOW):
+        raise InputError(f"{name}: {_unidentified(data)}") from error
+    except Exception as error:  # decoders raise many types on damaged data
+        if not any(raised_by(error, package) for package in (PILLOW, PILLOW_HEIF)):
             raise
         raise InputError(f"{name}: expected a whole image, found one that cannot be decoded ({error})") from error
+
+
+def _decoded(data: bytes, shift: int, remarks: Remarks) -> Image.Image:
+    from PIL import ImageOps
+
+    with _opened(data) as image:
+        found, remarks.largest = colours(image, lambda: _opened(data), shift)
+        found.load()
+        ImageOps.exif_transpose(found, in_place=True)
+        return found
+
+
+def _opened(data: bytes) -> Image.Image:
+    """Open an image file without loading its pixels."""
+    from PIL import Image as pillow
+
+    kind = kind_of(data[:HEAD_BYTES])
+    if kind == "HEIC":
+        return _from_heic(data)
+    image = pillow.open(io.BytesIO(data), formats=("AVIF",) if kind == "AVIF" and _reads_avif() else FORMATS)
+    _check_size(*image.size)
+    tags = getattr(image, "tag_v2", {})
+    if DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE) == REDUCED:
+        raise InputError(f"expected an image, found the small preview in a camera's raw file: {CONVERT}")
+    return image
+
+
+def _from_heic(data: bytes) -> Image.Image:
+    """Decode HEIC without telling Pillow of the decoder, which would then have it in the whole process."""
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        message = f"expected an image that can be read here, found HEIC: pip install 'softmax-kit[heif]', or {CONVERT}"
+        raise InputError(message) from None
+    file = pillow_heif.open_heif(io.BytesIO(data))
+    _check_size(*file.size)
+    image: Image.Image = file.to_pillow()
+    return image
+
+
+def _reads_avif() -> bool:
+    try:
+        from PIL import AvifImagePlugin
+    except ImportError:  # before Pillow 11.3
+        return False
+    return bool(AvifImagePlugin.SUPPORTED)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise InputError(f"expected at most {MAX_PIXELS:,} pixels, found {width} × {height}: shrink it first")
+
+
+def _unidentified(data: bytes) -> str:
+    """Say what was found in place of an image that Pillow knows."""
+    kind = kind_of(data[:HEAD_BYTES])
+    if kind == "AVIF" and not _reads_avif():
+        return f"expected an image that can be read here, found AVIF: pip install 'pillow>=11.3', or {CONVERT}"
+    if kind and kind not in READ:
+        return f"expected an image file ({EXPECTED}), found {kind}: {CONVERT}"
+    return f"expected an image file ({EXPECTED}), found {_glimpse(data)}"
 
 
 def _read(source: str | os.PathLike[str] | Traversable) -> tuple[bytes, str]:

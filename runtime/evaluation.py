@@ -14,9 +14,11 @@ from .data.known import KNOWN, NAMES, Arrays, read_known
 from .data.labelled import check_counts, open_labelled
 from .data.source import LabelledSource, Rest
 from .data.split import TEST_SHARE, hold_out
+from .data.unreadable import MAX_UNREADABLE, check_share, report_unreadable
 from .errors import DataError
 from .image import ImageContract, Pixels
 from .metrics import classification_metrics
+from .remarks import Remarks, messages, tally
 from .text import note
 
 LEAST = float(np.finfo(np.float32).tiny)
@@ -41,7 +43,7 @@ class Answers(NamedTuple):
 
 def answer(
     classifier: Classifier, name: str, *, data_dir: Path, whole: bool = False, column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | None = None, max_unreadable: float = MAX_UNREADABLE,
 ) -> Answers:  # fmt: skip
     """Classify the labelled images of a data set: its test images.
 
@@ -51,12 +53,13 @@ def answer(
     data_dir: folder of data sets that have a name.
     whole: whether to take all of its images.
     column, label_column: as for `open_labelled`.
+    max_unreadable: share of the images that may be unreadable, 0-1.
     Raises DataError, InputError and MissingExtraError.
     """
     if name in NAMES:
         return _of_arrays(classifier, name, *_known(name, data_dir), whole=whole)
     source = open_labelled(name, column=column, label_column=label_column)
-    return _of_source(classifier, source, whole=whole)
+    return _of_source(classifier, source, whole=whole, max_unreadable=max_unreadable)
 
 
 def figures(labels: Sequence[str], found: Answers) -> dict[str, Any]:
@@ -114,24 +117,29 @@ def _conform(contract: ImageContract, images: Pixels) -> Pixels:
     return images if images.shape[1:] == contract.shape else np.stack([contract.pixels(image) for image in images])
 
 
-def _of_source(classifier: Classifier, source: LabelledSource, *, whole: bool) -> Answers:
+def _of_source(classifier: Classifier, source: LabelledSource, *, whole: bool, max_unreadable: float) -> Answers:
     place, parts = places(source.images.where, source.labels, classifier.labels), source.targets()
     first = 0 if whole or "test" not in parts else sum(map(len, parts.values())) - len(parts["test"])
     images = Rest(source.images, first)
     ours, theirs = read_fingerprints(classifier.metadata.provenance.get("fingerprints")), set()
     found: list[NDArray[np.float32]] = []
     unreadable: dict[str, str] = {}
-    done = 0
-    for pixels, reasons in decode_all(images, classifier.metadata.image):
+    remarks: list[Remarks] = []
+    done, contract = 0, classifier.metadata.image
+    for pixels, reasons, noticed in decode_all(images, contract):
         if len(pixels):
             found.append(classifier.probabilities(pixels))
         theirs |= {fingerprint(image) for image in pixels} if ours else set()
         unreadable |= {images.name(done + position): reason for position, reason in reasons.items()}
+        remarks += noticed.values()
         done += len(pixels) + len(reasons)
     if not found:
         raise DataError(f"{images.where}: expected images that can be read, found none of {done}: name other data")
     if unreadable:
-        note(f"{source.name}: left out {len(unreadable):,} of {done:,} images, which cannot be read")
+        check_share(images.where, unreadable, done, max_unreadable)
+        report_unreadable(source.name, unreadable, done)
+    for message in messages(tally(remarks, contract.shift), done - len(unreadable), contract.shift):
+        note(f"{source.name}: {message}")
     parts = source.targets(unreadable)
     targets, probabilities = place[np.concatenate(list(parts.values()))], np.concatenate(found)
     if first:

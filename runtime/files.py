@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FilePath: TypeAlias = "str | os.PathLike[str]"
 
 STANDARD_OUTPUT = "-"
+LOCK = ".lock"
 
 
 def check_regular(
@@ -122,6 +124,63 @@ def write_atomic(path: Path, data: bytes, error: type[KitError] = KitError) -> N
     """Replace `path` with `data`, or leave it as it was. Makes the folder. Raises `error`."""
     with replacing(path, error) as part:
         part.write_bytes(data)
+
+
+@contextmanager
+def locked(folder: Path, error: type[KitError], remedy: str) -> Iterator[None]:
+    """Keep other processes from writing to `folder` inside the block; those that only read are not affected.
+
+    The system ends the lock with the process, however that dies; processes that it has started do not inherit it. Makes
+    the folder, and removes it where it is still empty at the end. A file system that has no locks is gone on without.
+    Raises `error` where another process holds the lock, with what to do, `remedy`, or where nothing can be written.
+    """
+    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    lock = folder / LOCK
+    try:
+        with writable(folder, error):
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = _open_locked(lock)
+        if descriptor is None:
+            raise error(f"{folder}: expected a folder that nobody else writes to, found another process: {remedy}")
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps a file that is open
+                lock.unlink()
+            os.close(descriptor)
+    finally:
+        for place in made:
+            with suppress(OSError):  # it is not empty
+                place.rmdir()
+
+
+def _open_locked(lock: Path) -> int | None:
+    """Open the file `lock` and lock it; None where another process has done so."""
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        try:
+            _lock(descriptor)
+        except (BlockingIOError, PermissionError):
+            os.close(descriptor)
+            return None
+        except OSError:  # the file system has no locks
+            return descriptor
+        with suppress(FileNotFoundError):  # whoever held the lock has just removed the file
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):  # noqa: PTH116 - as said above
+                return descriptor
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file for this process, not for those that it forks. Raises OSError at once where that is not possible."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def discard_parts(folder: Path) -> None:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .decoding import BYTES, PILLOW, decode, from_array, is_encoded, is_pillow
+from .depth import shifted
 from .errors import InputError
-from .geometry import crop_box, size_inside
+from .geometry import crop_box, is_elongated, size_inside
 from .origin import raised_by
+from .remarks import ImageWarning, Remarks, messages, tally
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -32,10 +34,9 @@ Encoded: TypeAlias = "os.PathLike[str] | bytes | InputError | None"
 
 CHANNELS = {"L": 1, "RGB": 3}
 FITS = ("stretch", "crop", "pad")
-SHIFTS = (8, 0)
+MAX_SHIFT = 8
 FILTERS = ("bilinear",)
 MAX_SIDE = 16384
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class ImageContract:
     fit: "stretch" resizes to height × width without keeping the aspect ratio; "crop" first cuts off what is outside the
         largest centred part of the model's aspect ratio; "pad" resizes the image to fit inside, centred on `fill`.
     filter: "bilinear", Pillow's, which averages over the area when it shrinks.
-    shift: 16-bit pixels become `value >> shift`: 8 keeps their upper 8 bits, 0 is for values of 0-255.
+    shift: 16-bit pixels become `value >> shift`, 0 to 8: 8 is for values of 0-65535, 4 for 0-4095, 0 for 0-255.
     fill: for "pad", one integer of 0-255 a channel; None for black.
     Transparent pixels become white. Raises InputError.
     """
@@ -67,8 +68,8 @@ class ImageContract:
         for value, known in ((self.color, CHANNELS), (self.fit, FITS), (self.filter, FILTERS)):
             if value not in known:
                 raise InputError(f"expected one of {', '.join(known)} in the image contract, found {value!r}")
-        if type(self.shift) is not int or self.shift not in SHIFTS:
-            raise InputError(f"expected a shift of 16-bit pixels of 8 or 0, found {self.shift!r}")
+        if type(self.shift) is not int or not 0 <= self.shift <= MAX_SHIFT:
+            raise InputError(f"expected a shift of 16-bit pixels of 0 to {MAX_SHIFT}, found {self.shift!r}")
         if self.fit == "pad" and self.fill is None:
             object.__setattr__(self, "fill", (0,) * self.channels)
         self._check_fill()
@@ -125,32 +126,47 @@ class ImageContract:
             raise InputError(f"expected fit, shift and fill of one version, found {found}")
         return image
 
-    def pixels(self, image: ImageLike) -> Pixels:
+    def pixels(self, image: ImageLike, remarks: Remarks | None = None) -> Pixels:
         """Convert an image to the model's size and colour.
 
         image: a uint8 array, a Pillow image, a path, the bytes of an encoded image, or a Traversable as
             importlib.resources has it. An array of the model's size and colour is returned without a copy.
+        remarks: where to write what is to be said of the image; by default it is said with an ImageWarning.
         Returns uint8 [height, width, channels]. Raises InputError.
         """
+        noticed = Remarks() if remarks is None else remarks
+        pixels = self._pixels(image, noticed)
+        if noticed and remarks is None:
+            for message in messages(tally([noticed], self.shift), 1, self.shift):
+                warnings.warn(f"{name_of(image)}: {message}", ImageWarning, stacklevel=3)
+        return pixels
+
+    def _pixels(self, image: ImageLike, remarks: Remarks) -> Pixels:
         if isinstance(image, np.ndarray):
             array = _checked(image)
             if array.shape == self.shape:
                 return array
-            return self._conform(from_array(array))
+            return self._conform(from_array(array), remarks)
         if is_encoded(image):
-            return self._conform(decode(image))
+            decoded = decode(image, shift=self.shift, remarks=remarks)
+            try:
+                return self._conform(decoded, remarks)
+            except InputError as error:
+                error.args = (f"{name_of(image)}: {error}",)
+                raise
         if is_pillow(image):
-            return self._conform(image)
+            return self._conform(image, remarks)
         raise InputError(
             "expected a uint8 array, a Pillow image, a path or the bytes of an encoded image, "
             f"found {type(image).__name__}"
         )
 
-    def _conform(self, image: Image.Image) -> Pixels:
+    def _conform(self, image: Image.Image, remarks: Remarks) -> Pixels:
         if 0 in image.size:
             raise InputError(f"expected an image of at least 1 × 1 pixels, got {image.width} × {image.height}")
+        remarks.elongated = is_elongated(image.size, self.size)
         try:
-            converted = _flatten(image, self.shift)
+            converted = _flatten(image, self.shift, remarks)
             converted.load()
             if converted.mode != self.color:
                 converted = converted.convert(self.color)
@@ -194,29 +210,29 @@ def describe(value: object) -> str:
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def is_image(name: str) -> bool:
-    """Whether a file's name is that of an image; hidden files are left out."""
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+def name_of(image: object) -> str:
+    """Name an encoded image in a message."""
+    return BYTES if isinstance(image, (bytes, bytearray)) else str(image) if is_encoded(image) else "this image"
 
 
-def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[Pixels | str]:
-    """Convert images to the model's size and colour; for one that cannot be read, return the reason instead.
+def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[tuple[Pixels | str, Remarks]]:
+    """Convert images to the model's size and colour, each with remarks; for an unreadable one, the reason instead.
 
     images: in place of one that could not be fetched, the error.
     """
-    found: list[Pixels | str] = []
+    found: list[tuple[Pixels | str, Remarks]] = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # damage that matters raises an error too
         for image in images:
+            remarks = Remarks()
             try:
                 if image is None:
                     raise InputError("expected the bytes of an encoded image, found null")
                 if isinstance(image, InputError):
                     raise image
-                found.append(contract.pixels(image))
+                found.append((contract.pixels(image, remarks), remarks))
             except InputError as error:
-                name = BYTES if isinstance(image, bytes) else image
-                found.append(one_line(str(error).removeprefix(f"{name}: ")))
+                found.append((one_line(str(error).removeprefix(f"{name_of(image)}: ")), Remarks()))
     return found
 
 
@@ -234,12 +250,13 @@ def _checked(array: NDArray[np.generic]) -> Pixels:
     return array  # type: ignore[return-value]
 
 
-def _flatten(image: Image.Image, shift: int) -> Image.Image:
+def _flatten(image: Image.Image, shift: int, remarks: Remarks) -> Image.Image:
     """Convert Pillow's other modes to 8 bits without alpha; 16-bit pixels are shifted, and clipped to what remains."""
     from PIL import Image as pillow
 
     if image.mode.startswith("I"):
-        return pillow.fromarray((np.asarray(image).clip(0, (256 << shift) - 1) >> shift).astype(np.uint8))
+        image, remarks.largest = shifted(image, shift)
+        return image
     if image.mode == "F":
         raise InputError("expected 8-bit or 16-bit pixels, got a floating-point image: save it as 8-bit first")
     if not image.has_transparency_data:

@@ -18,7 +18,7 @@ def classification_metrics(
     Returns per_class: precision, recall, f1 (0-1, and 0 for 0/0) and number of images of each label; confusion_matrix:
     K rows of K counts, rows the true class, columns the predicted one; calibration_error: 0-1. Above 100 classes
     confusion_cells stands in place of the matrix, with its cells that are not 0: the lists true and predicted, of
-    classes, and images. Raises ValueError where the lengths differ.
+    classes, and images. Raises ValueError where the lengths differ or a probability is not finite.
 
     labels: K class names.
     targets: int64 [N], N at least 1, in 0..K-1.
@@ -61,8 +61,10 @@ def calibration_error(targets: NDArray[np.int64], probabilities: NDArray[np.floa
     ((m − 1)/15, m/15], m = 1…15 (Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3).
 
     targets: int64 [N], N at least 1.
-    probabilities: float32 [N, K].
+    probabilities: float32 [N, K]. Raises ValueError where one is not finite.
     """
+    if not np.isfinite(probabilities).all():  # which would be a bin's number
+        raise ValueError("expected probabilities of 0-1, found one that is not finite")
     confidence = probabilities.max(axis=1).astype(np.float64)  # [N]
     gap = (probabilities.argmax(axis=1) == targets) - confidence  # [N]
     bins = np.ceil(confidence * BINS).clip(1, BINS).astype(np.int64) - 1  # [N], rounding may lift a confidence above 1

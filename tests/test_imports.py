@@ -12,7 +12,7 @@ import kit
 from tests.interpreter import run_python
 from tests.modules import PACKAGES, graph, imported, sources
 
-OPTIONAL = {"PIL", "fsspec", "pyarrow", "ray", "sklearn"}  # the runtime imports these inside functions alone
+OPTIONAL = {"PIL", "fsspec", "pillow_heif", "pyarrow", "ray", "sklearn"}  # imported by the runtime inside functions
 HEAVY = {"matplotlib", "pyarrow", "sklearn", "torchvision"}
 MAY_IMPORT = {
     "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256"} | OPTIONAL,
@@ -20,7 +20,18 @@ MAY_IMPORT = {
         *("trainer", "torch", "numpy", "safetensors", "psutil", "tqdm", *HEAVY),
         *(
             f"runtime.{name}"
-            for name in ("data", "decision", "digest", "errors", "files", "image", "metrics", "processes", "text")
+            for name in (
+                "data",
+                "decision",
+                "digest",
+                "errors",
+                "files",
+                "image",
+                "metrics",
+                "processes",
+                "remarks",
+                "text",
+            )
         ),
     },
     "export": {"export", "runtime", "trainer", "onnx", "torch", "numpy", "flatbuffers"},

@@ -1,18 +1,22 @@
 """`kit train`."""
 
+import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from runtime.data.known import NAMES
+from runtime.data.unreadable import MAX_UNREADABLE
 from runtime.errors import KitError, needs_extra
 from runtime.image import FITS
 from runtime.text import as_json, complain, printable, say
@@ -22,6 +26,7 @@ from .progress import Progress
 from .solvers.schedules import SCHEDULES
 
 if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
     from .data.dataset import Dataset
     from .distributed import Group
     from .fitting import Fit
@@ -53,6 +58,11 @@ PREFIXES = ("", "K", "M", "G", "T")
               "or padded with black.  [default: stretch]")  # fmt: skip
 @click.option("--column", metavar="NAME", help="Column with the images, or with their file names.")
 @click.option("--label-column", metavar="NAME", help="Column with the labels.")
+@click.option("--shift", type=click.IntRange(0, 8),
+              help="Bits to shift 16-bit pixels of files by: 8 for values of 0-65535, 4 for 0-4095, 0 for 0-255.  "
+              "[default: chosen from the training images]")  # fmt: skip
+@click.option("--max-unreadable", type=click.FloatRange(0, 1), default=MAX_UNREADABLE, show_default=True,
+              help="Share of the images that may be unreadable; they are left out.")  # fmt: skip
 @click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
               help="auto: finds weight decay, and needs no other setting; sgd: minibatch gradient descent; lbfgs: "
               "converges to the optimum.")  # fmt: skip
@@ -81,6 +91,8 @@ PREFIXES = ("", "K", "M", "G", "T")
 @click.option("--memory-limit", callback=lambda _context, _option, text: size_in_bytes(text), metavar="SIZE",
               help="Memory limit for images, such as 2GB; larger data sets are read from disk as needed.  "
               "[default: half of the free memory]")  # fmt: skip
+@click.option("--from", "start", type=click.Path(path_type=Path), metavar="RUN|FILE",
+              help="Start from the weights of a run or checkpoint, by label.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Resume the interrupted run in --out.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Draw plots when training ends.")
 @click.option("--json", "as_document", is_flag=True, help="Print the report as JSON.")
@@ -93,7 +105,10 @@ def train(
     fit: str | None,
     column: str | None,
     label_column: str | None,
+    shift: int | None,
+    max_unreadable: float,
     memory_limit: int | None,
+    start: Path | None,
     resume: bool,
     report: bool,
     as_document: bool,
@@ -101,35 +116,66 @@ def train(
 ) -> None:
     """Fit softmax regression to images and write a run's folder.
 
-    It holds the checkpoint model.safetensors, history.csv, report.json, MODEL_CARD.md and four plots. The checkpoint is
-    replaced after each epoch. Ctrl-C stops after the current minibatch; --resume continues from there and ends with the
-    same weights. Processes started by torchrun share the work; only the first one writes.
+    It holds the checkpoint model.safetensors, history.csv, report.json, MODEL_CARD.md and four plots. An unfinished fit
+    is saved after each epoch, beside an earlier model until it is done. Ctrl-C stops after the current minibatch;
+    --resume continues from there and ends with the same weights. Processes started by torchrun share the work; only the
+    first one writes.
     """
+    if start and resume:
+        raise click.UsageError("expected --from or --resume, found both: --resume also continues a run that had --from")
     config = FitConfig(**settings)
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.device import choose_device
         from .data.load import load_data
         from .report.run import Run
+        from .resuming import check_finished
 
     device = choose_device(config.device)
     with reported_once(), distributed.group(device) as group:
         progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
         load = partial(
-            load_data, data, data_dir=data_dir, image_size=image_size, color=color, fit=fit, column=column,
-            label_column=label_column, seed=config.seed,
+            load_data, data, data_dir=data_dir, image_size=image_size, color=color, fit=fit, shift=shift, column=column,
+            label_column=label_column, max_unreadable=max_unreadable, seed=config.seed,
         )  # fmt: skip
         dataset = group.in_turn(partial(load, progress=progress.decoding))
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
         run = Run(folder, dataset, plots=report, inputs=inputs, say=progress.say) if group.rank == 0 else None
-        progress.say(f"{_summary(dataset)}; on {device.type}" + (f", {group.size} processes" * (group.size > 1)))
-        saved = group.shared(run.saved() if run and (resume or distributed.restarted()) else None)
-        if not saved or saved.progress is not None:
-            fitted = _fit(dataset, config, progress, run, group, resume=saved, memory_limit=memory_limit)
-            _conclude(fitted, config, progress, run, as_document)
-        elif run:
-            progress.say(f"{run.checkpoint_path} is finished already")
-            _print(run.report(), as_document)
+        with run.locked() if run else nullcontext():
+            progress.say(f"{_summary(dataset)}; on {device.type}" + (f", {group.size} processes" * (group.size > 1)))
+            begun = group.shared(_begun(run, start, resume=resume, restarted=distributed.restarted()) if run else {})
+            saved = begun.get("resume")
+            if not saved or saved.progress is not None:
+                fitted = _fit(dataset, config, progress, run, group, memory_limit=memory_limit, **begun)
+                _conclude(fitted, config, progress, run, as_document)
+            else:
+                check_finished(saved, _given(config), dataset, folder, group)
+                if run:
+                    progress.say(f"{run.checkpoint_path} is finished already")
+                    _print(run.report(), as_document)
+
+
+def _begun(run: "Run", start: Path | None, *, resume: bool, restarted: bool) -> "dict[str, Checkpoint]":
+    """Read what a fit begins with: the run in the folder to resume, or a checkpoint to start from."""
+    from .checkpoint import FILE_NAME, load_checkpoint
+
+    saved = run.saved() if resume or restarted else None
+    if saved and (resume or saved.progress is not None):  # a finished one is not what torchrun has restarted
+        return {"resume": saved}
+    if start is None:
+        return {}
+    folder = os.path.isdir(start)  # noqa: PTH112 - Path raises for a name that is too long
+    return {"start": load_checkpoint(start / FILE_NAME if folder else start)}
+
+
+def _given(config: FitConfig) -> dict[str, Any]:
+    """Name the settings that the command was given, with their values."""
+    from .data.device import choose_device
+
+    context = click.get_current_context()
+    given = {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    settings = {name: value for name, value in asdict(config).items() if name in given}
+    return settings | ({"device": choose_device(config.device).type} if "device" in given else {})
 
 
 def _summary(data: "Dataset") -> str:
@@ -146,26 +192,33 @@ def _fit(
     data: "Dataset", config: FitConfig, progress: Progress, run: "Run | None", group: "Group", **settings: Any
 ) -> "Fit":
     """Fit with progress on the terminal; Ctrl-C stops it."""
+    from .errors import DivergedError
     from .fitting import fit
 
-    saved = settings["resume"]
+    saved = settings.get("resume")
     done = len(saved.progress["history"]) if saved else 0
-    with progress.bar(len(data.train) // group.size, done), interruptible() as stop:
-        return fit(
-            data,
-            config,
-            on_choice=progress.choice,
-            on_epoch=progress.epoch,
-            on_batch=progress.batch,
-            on_checkpoint=run.save if run else None,
-            stop=stop,
-            group=group,
-            **settings,
-        )
+    try:
+        with progress.bar(len(data.train) // group.size, done), interruptible() as stop:
+            return fit(
+                data,
+                config,
+                on_choice=progress.choice,
+                on_epoch=progress.epoch,
+                on_batch=progress.batch,
+                on_checkpoint=run.save if run else None,
+                stop=stop,
+                group=group,
+                **settings,
+            )
+    except DivergedError:
+        if run:
+            run.discard()
+        raise
 
 
 def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | None", as_document: bool) -> None:
     """Print the final figures, or what to do about a fit that was interrupted."""
+    started = "start" in fitted.checkpoint.provenance
     if config.solver == "lbfgs" and not fitted.converged and len(fitted.history) == config.last_epoch:
         progress.say(f"L-BFGS did not converge in {config.last_epoch} iterations: raise --epochs, or --weight-decay")
     if fitted.finished and fitted.kept != len(fitted.history):
@@ -179,8 +232,8 @@ def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | 
             say(f"wrote {printable(run.checkpoint_path)}")
     elif run:
         complain(
-            f"interrupted in epoch {len(fitted.history) + 1}, saved {run.checkpoint_path}: "
-            "resume with the same command and --resume"
+            f"interrupted in epoch {len(fitted.history) + 1}, saved {run.unfinished_path}: "
+            f"resume with the same command and --resume{' in place of --from' if started else ''}"
         )
     if not fitted.finished:
         sys.exit(INTERRUPTED)

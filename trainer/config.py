@@ -12,6 +12,7 @@ EPOCHS = {"auto": 100, "sgd": 10, "lbfgs": 2000}
 WEIGHT_DECAY = 1e-3
 CLASS_WEIGHTS = ("none", "balanced")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+LARGEST = 3.4e38  # that float32 holds
 
 
 class SgdSettings(NamedTuple):
@@ -69,9 +70,11 @@ class FitConfig:
             ("epochs", self.epochs is None or self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size is None or self.batch_size >= 1, "at least 1"),
             ("lr", self.lr is None or 0 < self.lr < math.inf, "above 0"),
+            ("lr", self.lr is None or self.lr <= LARGEST, f"at most {LARGEST:g}"),
             ("schedule", self.schedule in (None, *SCHEDULES), f"one of {', '.join(SCHEDULES)}"),
             ("momentum", self.momentum is None or 0 <= self.momentum < 1, "0 to below 1"),
             ("weight_decay", self.weight_decay is None or 0 <= self.weight_decay < math.inf, "at least 0"),
+            ("weight_decay", (self.weight_decay or 0) <= LARGEST, f"at most {LARGEST:g}"),
             ("class_weights", self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
             ("val_fraction", 0 <= self.val_fraction < 1, "0 to below 1"),
             ("patience", self.patience >= 1, "at least 1"),

@@ -16,5 +16,9 @@ class CheckpointError(TrainerError):
     """The file is not a checkpoint of the kit, or cannot be written."""
 
 
+class DivergedError(TrainerError):
+    """A fit has diverged: its weights or losses are not finite, or its training loss ends above 2 ln K."""
+
+
 class ConfigError(TrainerError):
     """A setting is out of its range, or this machine does not have what it asks for."""

@@ -1,6 +1,5 @@
 """Fitting: the loop over epochs, early stopping, and going on after an interruption."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,16 +17,18 @@ from .data.device import choose_device, place, within
 from .data.memory import limit_or_default, window_for
 from .data.minibatches import minibatches
 from .distributed import ALONE, Group
+from .divergence import Divergence
 from .epoch import Epoch
-from .errors import CheckpointError, ConfigError, TrainerError
+from .errors import CheckpointError, ConfigError
 from .fast_sums import FastAccumulator
 from .provenance import balanced_class_weights, golden_examples, pixel_statistics, provenance, training_sample
-from .scaling import scaling
-from .softmax_regression import Model, initialise
+from .resuming import check_same
+from .softmax_regression import Model
 from .solvers.auto import Auto
 from .solvers.lbfgs import Lbfgs
 from .solvers.sgd import Sgd
 from .solvers.task import Outcome, Task
+from .start import initial_model, take_over
 
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 4096
@@ -65,6 +66,7 @@ def fit(
     on_batch: Callable[[int], None] | None = None,
     on_checkpoint: Callable[[Fit], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    start: Checkpoint | None = None,
     resume: Checkpoint | None = None,
     memory_limit: int | None = None,
     group: Group = ALONE,
@@ -72,32 +74,31 @@ def fit(
     """Fit softmax regression to the training images.
 
     The same data, settings and device give the same weights, bit for bit, whether interrupted or not. Nothing depends
-    on the test split. Raises ConfigError, DataError, and TrainerError where the loss is not finite.
+    on the test split. Raises ConfigError, DataError, and DivergedError where weights or losses are not finite, or the
+    training loss ends above 2 ln K.
 
     data: a data set; or uint8 images [N, H, W] or [N, H, W, C] with targets [N], a fifth of which become the test split
     on_choice: called with what "auto" has found.
     on_epoch, on_batch: called after each epoch, and with the number of images of each minibatch.
     on_checkpoint: called with the fit so far, after each epoch and when stopped.
     stop: asked every few minibatches whether to stop there.
-    resume: checkpoint of an unfinished fit to resume.
+    start: checkpoint whose weights to start from, by label; its images must be like these.
+    resume: checkpoint of an unfinished fit to resume, in place of `start`.
     memory_limit: bytes of memory for images, by default half of what is free; mapped files above it are read as needed.
     group: processes that run the same fit on the same data, each on its part of every minibatch.
     """
+    if start and resume:
+        raise ConfigError("expected a checkpoint to start from or one to resume, found both: leave out one of them")
     asked = stop or (lambda: False)
     config = _as_before(config or FitConfig(), resume)
     data = as_dataset(data, seed=config.seed)
     told = on_batch or (lambda _: None), on_choice or (lambda _: None)
-    fitting = _Fitting(data, config, limit_or_default(memory_limit), group, *told, lambda: group.any(asked()))
+    fitting = _Fitting(data, config, memory_limit, group, *told, lambda: group.any(asked()), start, resume)
     if resume:
         fitting.restore(resume)
     elif on_checkpoint and group.size > 1:
         on_checkpoint(fitting.result())  # for a process that is restarted to resume from
-    while not fitting.finished and not group.any(asked()):
-        started = time.perf_counter()
-        outcome = fitting.solver.epoch(len(fitting.history) + 1)
-        if outcome.stopped:
-            break
-        fitting.record(outcome, started)
+    while not fitting.finished and not group.any(asked()) and fitting.advance():
         if on_epoch:
             on_epoch(fitting.history[-1])
         if on_checkpoint and not fitting.finished:
@@ -106,16 +107,6 @@ def fit(
     if on_checkpoint:
         on_checkpoint(result)
     return result
-
-
-def initial_model(train: Split, classes: int, config: FitConfig, group: Group = ALONE) -> Model:
-    """For "auto", weights of 0 and a centre and scale of each pixel; else random weights and the pixels' statistics."""
-    if config.solver == "auto":
-        centre, scale = scaling(train, group)
-        return Model(weights=torch.zeros(classes, train.features), bias=torch.zeros(classes), mean=centre, std=scale)
-    weights, bias = initialise(train.features, classes, torch.Generator().manual_seed(config.seed))
-    mean, std = pixel_statistics(train.images, group)
-    return Model(weights=weights, bias=bias, mean=mean, std=std)
 
 
 def _as_before(config: FitConfig, resume: Checkpoint | None) -> FitConfig:
@@ -132,13 +123,15 @@ class _Fitting:
         self,
         data: Dataset,
         config: FitConfig,
-        limit: int,
+        memory_limit: int | None,
         group: Group,
         on_batch: Callable[[int], None],
         on_choice: Callable[[Choice], None],
         stop: Callable[[], bool],
+        start: Checkpoint | None,
+        resume: Checkpoint | None,
     ) -> None:
-        device, classes = choose_device(config.device), len(data.labels)
+        device, classes, limit = choose_device(config.device), len(data.labels), limit_or_default(memory_limit)
         train, self._validation = within(data.train, limit), data.val and within(data.val, limit)
         if config.val_fraction:
             if data.val:
@@ -153,24 +146,27 @@ class _Fitting:
         self._config = replace(config, device=device.type, epochs=config.last_epoch, shuffle_window=window)
         self._sample, self._fingerprints = training_sample(train, config.seed), fingerprints(data.train.images)
         model = initial_model(train, classes, config, group)
+        self._began = resume.provenance.get("start") if resume else None
+        if start:
+            model, self._began = take_over(start, model, data.labels, data.contract), start.digest()
         self._statistics = pixel_statistics(train.images, group) if model.mean.ndim > 1 else (model.mean, model.std)
         self._model = model.to(device)
         self._test, placed = place((within(data.test, limit), train), device, limit)
         weights = balanced_class_weights(train, classes).to(device) if config.class_weights == "balanced" else None
-        self.solver = SOLVERS[config.solver](
-            Task(
-                model=self._model,
-                train=placed,
-                class_weights=weights,
-                device=device,
-                config=config,
-                on_batch=on_batch,
-                on_choice=on_choice,
-                stop=stop,
-                group=group,
-                window=window,
-            )
+        task = Task(
+            model=self._model,
+            train=placed,
+            class_weights=weights,
+            device=device,
+            config=config,
+            on_batch=on_batch,
+            on_choice=on_choice,
+            stop=stop,
+            group=group,
+            window=window,
+            warm=self._began is not None,
         )
+        self.solver, self._divergence = SOLVERS[config.solver](task), Divergence(task)
         self.history: list[Epoch] = []
         self._best: dict[str, Tensor] = {}
 
@@ -187,17 +183,29 @@ class _Fitting:
         """The epoch whose model is kept: the last one, or with validation the one of the lowest validation loss."""
         return min(reversed(self.history), key=lambda row: row.val_loss or 0.0)
 
-    def record(self, outcome: Outcome, started: float) -> None:
-        """Evaluate the model after an epoch and append to the history. Raises TrainerError for an infinite loss."""
-        number = len(self.history) + 1
-        if not math.isfinite(outcome.loss):
-            raise TrainerError(
-                f"expected a finite loss, found {outcome.loss} in epoch {number}: "
-                f"lower --lr, which was {self._config.sgd.lr:g}, or use --solver lbfgs"
-            )
+    def advance(self) -> bool:
+        """Run an epoch, or the rest of one; return whether it ended. Raises DivergedError."""
+        number, started = len(self.history) + 1, time.perf_counter()
+        outcome = self.solver.epoch(number)
+        losses: tuple[float | None, ...] = (outcome.loss,)
+        if not outcome.stopped:
+            row = self._evaluated(number, outcome, started)
+            losses = row.train_loss, row.val_loss, row.test_loss
+        self._divergence.check_finite(number, losses, self.solver.choice)
+        if outcome.stopped:
+            return False
+        self.history.append(row)
+        if self._validation and self._best_epoch is row:
+            self._best = {"weights": self._model.weights.clone(), "bias": self._model.bias.clone()}
+        if self.finished:
+            self._divergence.check_end(replace(self._model, **self._best), self.solver.choice)
+        return True
+
+    def _evaluated(self, number: int, outcome: Outcome, started: float) -> Epoch:
+        """Evaluate the model after an epoch."""
         val = self._evaluate(self._validation) if self._validation else (None, None)
         test = self._evaluate(self._test)
-        row = Epoch(
+        return Epoch(
             epoch=number,
             train_loss=outcome.loss,
             train_accuracy=outcome.accuracy,
@@ -207,9 +215,6 @@ class _Fitting:
             test_accuracy=test[1],
             seconds=time.perf_counter() - started,
         )
-        self.history.append(row)
-        if self._validation and self._best_epoch is row:
-            self._best = {"weights": self._model.weights.clone(), "bias": self._model.bias.clone()}
 
     def result(self) -> Fit:
         """The fit so far; an unfinished one carries what it needs to resume."""
@@ -240,7 +245,7 @@ class _Fitting:
         if checkpoint.progress is None:
             raise ConfigError("expected the checkpoint of an unfinished fit, found a finished one: nothing to resume")
         try:
-            self._check_same(checkpoint)
+            check_same(checkpoint, asdict(self._config), self._data, self._statistics)
             self._go_back(checkpoint, checkpoint.progress)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(
@@ -259,19 +264,6 @@ class _Fitting:
         self._model.weights.copy_(torch.tensor(checkpoint.weights).T)
         self._model.bias.copy_(torch.tensor(checkpoint.bias))
         self.solver.restore(progress["position"], tensors)
-
-    def _check_same(self, checkpoint: Checkpoint) -> None:
-        before = checkpoint.provenance["settings"]
-        for name, value in asdict(self._config).items():
-            if value is not None and before.get(name) != value:
-                raise ConfigError(
-                    f"{name}: expected {before.get(name)!r}, as when this fit began, found {value!r}: "
-                    "resume with the same settings"
-                )
-        then = checkpoint.provenance["data"], checkpoint.labels, checkpoint.mean.tolist(), checkpoint.std.tolist()
-        mean, std = (statistic.tolist() for statistic in self._statistics)
-        if then != (self._provenance()["data"], self._data.labels, mean, std):
-            raise ConfigError("expected the images that this fit began with, found others: resume with the same --data")
 
     def _in_checkpoint(self, model: Model) -> dict[str, Tensor]:
         """Name and lay out a model's tensors as the checkpoint does."""
@@ -292,7 +284,9 @@ class _Fitting:
     def _provenance(self) -> dict[str, Any]:
         figures = asdict(self._best_epoch) if self.history else {}
         known = {name: figures[name] for name in FIGURES if figures.get(name) is not None}
-        return provenance(self._data, self._fingerprints, self._config, known, self.solver.choice)
+        return provenance(
+            self._data, self._fingerprints, self._config, known, choice=self.solver.choice, start=self._began
+        )
 
 
 def _as_in_files(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

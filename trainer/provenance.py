@@ -46,7 +46,7 @@ def pixel_statistics(images: Images, group: Group = ALONE) -> tuple[Tensor, Tens
 
 def balanced_class_weights(train: Split, classes: int) -> Tensor:
     """N / (K · images of the class) for each class: float32 [K], scikit-learn's "balanced"."""
-    counts = train.targets.bincount(minlength=classes).double()
+    counts = train.targets.bincount(minlength=classes).clamp(min=1).double()
     return (len(train) / (classes * counts)).float()
 
 
@@ -69,21 +69,35 @@ def golden_examples(model: Model, split: Split) -> dict[str, Any]:
     return {"golden_images": images.numpy(), "golden_probabilities": model.probabilities(images).numpy()}
 
 
-def provenance(
-    data: Dataset, training_fingerprints: str, config: FitConfig, figures: dict[str, float],
-    choice: Choice | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Say where a model comes from, ready for JSON: data set, final figures, settings, what was found, versions."""
+def about(data: Dataset) -> dict[str, Any]:
+    """Name a data set, and count its images."""
     return {
-        "data": {
-            "name": data.name,
-            "train_images": len(data.train),
-            **({"val_images": len(data.val)} if data.val else {}),
-            "test_images": len(data.test),
-        },
+        "name": data.name,
+        "train_images": len(data.train),
+        **({"val_images": len(data.val)} if data.val else {}),
+        "test_images": len(data.test),
+    }
+
+
+def provenance(
+    data: Dataset,
+    training_fingerprints: str,
+    config: FitConfig,
+    figures: dict[str, float],
+    *,
+    choice: Choice | None = None,
+    start: str | None = None,
+) -> dict[str, Any]:
+    """Say where a model comes from, ready for JSON: data set, final figures, settings, what was found, versions.
+
+    start: digest of the checkpoint that the fit started from.
+    """
+    return {
+        "data": about(data),
         "fingerprints": training_fingerprints,
         "figures": figures,
         "settings": asdict(config),
+        **({"start": start} if start else {}),
         **({"choice": choice.to_json()} if choice else {}),
         "versions": {package: version(package) for package in ("numpy", "softmax-kit", "torch")},
     }

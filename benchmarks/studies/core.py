@@ -8,10 +8,10 @@ from torch import Tensor
 
 from trainer import Dataset, FitConfig
 from trainer.distributed import ALONE
-from trainer.fitting import initial_model
 from trainer.softmax_regression import Model
 from trainer.solvers.sgd import Sgd
 from trainer.solvers.task import Task
+from trainer.start import initial_model
 
 from ..peers import textbook
 from ..tools.measure import check, comparison, interleaved

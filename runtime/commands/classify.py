@@ -16,6 +16,7 @@ from ..decoding import MAX_FILE_BYTES
 from ..errors import InputError
 from ..image import Pixels
 from ..loading import load
+from ..remarks import Remarks, messages, tally
 from ..skew.first_images import LOOK_AT, SkewWarning
 from ..skew.measures import findings
 from ..text import as_json, complain, printable, say
@@ -99,12 +100,15 @@ def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> Non
     warnings.simplefilter("ignore", SkewWarning)  # reported below, for all images
     warnings.filterwarnings("ignore", module="PIL")  # damage that matters raises an error too
     looked_at: list[Pixels] = []
+    contract, remarks = classifier.metadata.image, list[Remarks]()
 
     def answer(name: str) -> dict[str, Any]:
+        noticed = Remarks()
         try:
-            pixels = classifier.metadata.image.pixels(_input() if name == STANDARD_INPUT else Path(name))
+            pixels = contract.pixels(_input() if name == STANDARD_INPUT else Path(name), noticed)
         except InputError as error:
             return {"image": name, "error": str(error)}
+        remarks.append(noticed)
         if len(looked_at) < LOOK_AT[-1]:
             looked_at.append(pixels)
         return {"image": name} | _prediction(classifier, pixels, top_k)
@@ -116,7 +120,8 @@ def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> Non
     else:
         _print([item for item in answers if "error" not in item])
     skew = findings(np.stack(looked_at), classifier.metadata.pixel_statistics) if looked_at else []
-    for message in (*wrong, *(f"note: {finding.message}" for finding in skew)):
+    odd = messages(tally(remarks, contract.shift), len(answers), contract.shift)
+    for message in (*wrong, *(f"note: {text}" for text in (*(finding.message for finding in skew), *odd))):
         complain(message)
     sys.exit(1 if wrong else 0)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..data.unreadable import MAX_UNREADABLE
 from ..evaluation import answer, figures
 from ..loading import load
 from ..text import as_json, printable, say
@@ -23,8 +24,10 @@ DATA_DIR = "data"
 @click.option("--all", "whole", is_flag=True, help="Evaluate on all images, not on the test images alone.")
 @click.option("--column", metavar="NAME", help="Column with the images, or with their file names.")
 @click.option("--label-column", metavar="NAME", help="Column with the labels.")
+@click.option("--max-unreadable", type=click.FloatRange(0, 1), default=MAX_UNREADABLE, show_default=True,
+              help="Share of the images that may be unreadable; they are left out.")  # fmt: skip
 @click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
-def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_document: bool, **columns: Any) -> None:
+def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_document: bool, **reading: Any) -> None:
     """Evaluate an artefact on a test set: accuracy, loss, and the other metrics of kit train.
 
     A data set without test images is evaluated whole, unless the model was trained on it: then it is split as for the
@@ -35,7 +38,7 @@ def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_docu
     """
     classifier = load(model)
     folder = data_dir or Path(os.environ.get("KIT_DATA_DIR") or DATA_DIR)
-    answers = answer(classifier, data, data_dir=folder, whole=whole, **columns)
+    answers = answer(classifier, data, data_dir=folder, whole=whole, **reading)
     found = {"model": str(model), "digest": classifier.info()["digest"], **figures(classifier.labels, answers)}
     say(as_json(found) if as_document else "\n".join(_lines(found)))
 

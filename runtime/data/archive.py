@@ -12,6 +12,7 @@ from ..decoding import MAX_FILE_BYTES
 from ..errors import DataError, InputError
 from ..files import check_regular, reason
 from ..image import Encoded
+from ..image_files import HEAD_BYTES, is_named_as_image, kind_of
 from ..text import note
 from .packed import Tar, Zip
 from .source import ARCHIVES, Source, file_state, join
@@ -53,6 +54,10 @@ class Archive:
             if not self._is_output(join(path, name)):
                 yield from self.walk(join(path, name))
 
+    def is_image(self, name: str) -> bool:
+        """Whether a file is an image by its name, or by its first bytes."""
+        return is_named_as_image(name) or kind_of(self._head(name)) is not None
+
     def read(self, name: str, limit: int) -> bytes:
         """Read a file, at most one byte more than `limit`. Raises DataError."""
         with _whole(self.where), self._file.opened() as file:
@@ -65,6 +70,15 @@ class Archive:
     def images(self, names: Sequence[str]) -> Source:
         """Hand over images."""
         return _Images(self.where, self._file, names)
+
+    def _head(self, name: str) -> bytes:
+        if name not in self._file.heads:
+            try:
+                with self._file.opened() as file:
+                    self._file.heads[name] = file.read(name, HEAD_BYTES)
+            except DAMAGE:
+                self._file.heads[name] = b""
+        return self._file.heads[name]
 
     def _add(self, name: str) -> None:
         *parents, file = name.split("/")

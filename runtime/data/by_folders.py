@@ -4,10 +4,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from ..errors import DataError
-from ..image import is_image
 from .parts import Parts, no_classes, part_of
 from .source import join
-from .tree import Tree, files_in, inside
+from .tree import Tree, images_below, images_in, inside
 
 MARK = "-!-"  # between label and number in the names of Teachable Machine's images
 SHOWN = 5  # names in a message
@@ -65,7 +64,7 @@ def _sort(tree: Tree, root: str) -> _Folders:
         below = _inside_part(tree, path) if part else path
         if part and tree.folders(below):
             found.parts.append((part, below))
-        elif any(is_image(file) for _, files in tree.walk(path) for file in files):
+        elif any(images_below(tree, path)):
             (found.flat if part else found.others).append(name)
     return found
 
@@ -84,22 +83,22 @@ def _classes(tree: Tree, path: str) -> dict[str, list[str]]:
         if label.encode(errors="replace").decode() != label:
             raise DataError(f"{where}: expected class folders named in UTF-8, found {label!r}: rename it")
         below = join(path, label)
-        names = [join(folder, name) for folder, files in tree.walk(below) for name in files if is_image(name)]
+        names = sorted(images_below(tree, below))
         if names or not any(PurePosixPath(output).is_relative_to(below) for output in tree.outputs):
-            found[label] = sorted(names)
+            found[label] = names
     if not found:
-        raise no_classes(where, "images directly in it" if any(map(is_image, files_in(tree, path))) else "none")
+        raise no_classes(where, "images directly in it" if any(images_in(tree, path)) else "none")
     return found
 
 
 def _by_names(tree: Tree, root: str) -> dict[str, list[str]]:
     """Classes by the images' names, as Teachable Machine's projects have them; empty where one has another name."""
     found: dict[str, list[str]] = {}
-    for name in filter(is_image, files_in(tree, root)):
-        label, mark, _ = name.partition(MARK)
+    for path in images_in(tree, root):
+        label, mark, _ = path.rpartition("/")[2].partition(MARK)
         if not mark:
             return {}
-        found.setdefault(label, []).append(join(root, name))
+        found.setdefault(label, []).append(path)
     return dict(sorted(found.items()))
 
 

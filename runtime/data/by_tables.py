@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ..errors import DataError
-from ..image import is_image
 from .parts import Parts, in_order, part_of
 from .source import is_table, join
 from .table import Columns, Row, read_table
-from .tree import Tree, files_in
+from .tree import Tree, files_in, images_below
 
 STEMS = ("labels", "label", "metadata", "annotations", "images", "index")
 
@@ -57,7 +56,7 @@ class _Finder:
     """Finds the images that tables name: beside the table, else anywhere by name, with or without the suffix."""
 
     def __init__(self, tree: Tree) -> None:
-        images = [join(folder, name) for folder, names in tree.walk("") for name in names if is_image(name)]
+        images = list(images_below(tree, ""))
         self._where, self._images = tree.where, set(images)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in images:

@@ -7,20 +7,32 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from math import prod
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DataError
 from ..image import Encoded, ImageContract, Pixels, read_images
 from ..processes import MAX_WORKERS, cpus, in_processes
+from ..remarks import Remarks
 from .source import Rest, Source
 
 POOL_FROM = 200
 CHUNK_FILES = 32
 CHUNK_BYTES = 2**23
 
-Chunk: TypeAlias = tuple[Pixels, dict[int, str]]
+
+class Chunk(NamedTuple):
+    """A few images.
+
+    pixels: uint8 [n, H, W, C] of those that can be read.
+    reasons: for each other its position → why not.
+    remarks: position → what is to be said of an image that was read, where there is something.
+    """
+
+    pixels: Pixels
+    reasons: dict[int, str]
+    remarks: dict[int, Remarks]
 
 
 def decode_all(images: Source | Rest | Sequence[Encoded], contract: ImageContract) -> Generator[Chunk, None, None]:
@@ -37,11 +49,12 @@ def decode_all(images: Source | Rest | Sequence[Encoded], contract: ImageContrac
 
 
 def decode(images: Sequence[Encoded], contract: ImageContract) -> Chunk:
-    """Decode a few: uint8 [n, H, W, C] of those that can be read, and for each other its position → why not."""
+    """Decode a few."""
     found = read_images(images, contract)
-    pixels = [one for one in found if not isinstance(one, str)]
-    reasons = {position: one for position, one in enumerate(found) if isinstance(one, str)}
-    return np.array(pixels, np.uint8).reshape(-1, *contract.shape), reasons
+    pixels = [one for one, _ in found if not isinstance(one, str)]
+    reasons = {position: one for position, (one, _) in enumerate(found) if isinstance(one, str)}
+    remarks = {position: one for position, (_, one) in enumerate(found) if one}
+    return Chunk(np.array(pixels, np.uint8).reshape(-1, *contract.shape), reasons, remarks)
 
 
 def _chunks(images: Iterable[Encoded], size: int) -> Iterator[list[Encoded]]:

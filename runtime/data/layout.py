@@ -1,14 +1,13 @@
 """How a tree of files is laid out: which are the training, validation and test images, and of which class each is."""
 
 from ..errors import DataError
-from ..image import is_image
 from ..text import note
 from .by_folders import by_folders
 from .by_tables import by_tables, find_tables
 from .parts import NAMES, Parts, part_of
 from .source import join
 from .table import Columns
-from .tree import Tree, files_in, inside
+from .tree import Tree, files_in, images_below, inside
 
 ANNOTATED = (
     ({"images", "labels"}, "detection, YOLO"),
@@ -84,18 +83,16 @@ def _refuse_other_tasks(tree: Tree, root: str) -> None:
 
 
 def _has_images(tree: Tree, path: str) -> bool:
-    return path.split("/")[-1] in tree.folders(path.rpartition("/")[0]) and any(
-        is_image(name) for _, names in tree.walk(path) for name in names
-    )
+    return path.split("/")[-1] in tree.folders(path.rpartition("/")[0]) and any(images_below(tree, path))
 
 
 def _note_left_out(tree: Tree, read: set[str]) -> None:
     """Count the images that were not read, by the folder that they are in."""
     counts: dict[str, int] = {}
-    for folder, names in tree.walk(""):
-        for name in names:
-            if is_image(name) and join(folder, name) not in read:
-                counts[folder or "the folder itself"] = counts.get(folder or "the folder itself", 0) + 1
+    for image in images_below(tree, ""):
+        if image not in read:
+            folder = image.rpartition("/")[0] or "the folder itself"
+            counts[folder] = counts.get(folder, 0) + 1
     if counts:
         some = ", ".join(f"{count:,} in {folder}" for folder, count in list(counts.items())[:SHOWN])
         more = f" and {len(counts) - SHOWN} more folders" * (len(counts) > SHOWN)

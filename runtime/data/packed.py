@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from ..decoding import MAX_FILE_BYTES
 from ..errors import DataError
+from ..image_files import HEAD_BYTES, is_named_as_image
 from .tree import is_hidden
 
 MAX_NAMES, MAX_DEPTH = 10**6, 32
@@ -21,11 +22,12 @@ FILE, LINK = 0o10, 0o12  # kinds in a zip entry's Unix mode
 
 
 class Zip:
-    """A zip archive. places: name → entry. links: how many there are."""
+    """A zip archive. places: name → entry. heads: name → first bytes, of some. links: how many there are."""
 
     def __init__(self, path: Path) -> None:
         self._path, self.links = path, 0
         self.places: dict[str, zipfile.ZipInfo] = {}
+        self.heads: dict[str, bytes] = {}
         with zipfile.ZipFile(path) as file:
             for entry in file.infolist():
                 kind = entry.external_attr >> 28
@@ -59,11 +61,17 @@ class ZipReader:
 
 
 class Tar:
-    """A tar archive, compressed or not. places: name → where its bytes begin, and how many there are."""
+    """A tar archive, compressed or not.
+
+    places: name → where its bytes begin, and how many there are.
+    heads: name → first bytes, of files that are not named as images.
+    links: how many there are.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self.links = path, 0
         self.places: dict[str, tuple[int, int]] = {}
+        self.heads: dict[str, bytes] = {}
         allowed = max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)
         with self._stream() as stream, tarfile.open(fileobj=stream, mode="r:", errors="surrogateescape") as file:
             for member in file:
@@ -73,7 +81,10 @@ class Tar:
                     raise DataError(f"{path}: expected {message}")
                 self.links += member.issym() or member.islnk()
                 if member.isreg() and member.sparse is None:
-                    _put(path, self.places, member.name, (member.offset_data, member.size))
+                    name = _put(path, self.places, member.name, (member.offset_data, member.size))
+                    if not is_named_as_image(name):
+                        stream.seek(member.offset_data)
+                        self.heads[name] = stream.read(min(member.size, HEAD_BYTES))
 
     def order(self, name: str) -> int:
         """Where a file's bytes begin."""
@@ -137,16 +148,18 @@ def _as_utf8(entry: zipfile.ZipInfo) -> str:
         return entry.filename
 
 
-def _put(path: Path, places: dict[str, Any], name: str, place: object) -> None:
-    """Enter a visible file. Raises DataError for a name that leads out of the archive."""
+def _put(path: Path, places: dict[str, Any], name: str, place: object) -> str:
+    """Enter a visible file; return its path in the archive. Raises DataError for a name that leads out of it."""
     name = name.replace("\\", "/").removeprefix("./")
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in name or len(parts) > MAX_DEPTH:
         raise DataError(f"{path}: expected names inside the archive, found {name[:80]!r}: pack it anew")
+    inside = "/".join(parts)
     if not any(map(is_hidden, parts)):
-        places["/".join(parts)] = place
+        places[inside] = place
     if len(places) > MAX_NAMES:
         raise DataError(f"{path}: expected at most {MAX_NAMES:,} files, found more: divide it")
+    return inside
 
 
 def _place(places: dict[str, Any], name: str) -> Any:

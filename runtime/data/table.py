@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import DataError
-from ..image import is_image
+from ..image_files import is_named_as_image
 from ..text import one_line
 from .source import JSON_LINES
 from .tree import Tree
@@ -69,7 +69,7 @@ def _text_lines(where: str, text: str, columns: Columns) -> Iterator[tuple[int, 
                 continue
             if not head:
                 head = [cell.strip() for cell in cells]
-                if not any(columns) and len(cells) >= 2 and is_image(head[0]):
+                if not any(columns) and len(cells) >= 2 and is_named_as_image(head[0]):
                     head = [IMAGES[0], LABELS[0]]
                 else:
                     continue

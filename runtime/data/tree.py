@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..errors import DataError
 from ..files import check_regular, reason
-from ..image import is_image
+from ..image_files import is_image
 from .parts import LAYOUT, part_of
 from .source import Files, Source, is_table, join
 
@@ -37,6 +37,10 @@ class Tree(Protocol):
 
     def walk(self, path: str) -> Iterator[tuple[str, list[str]]]:
         """Yield a folder and those below it, each with the sorted names of its files. Raises DataError."""
+        ...
+
+    def is_image(self, name: str) -> bool:
+        """Whether a file is an image by its name, or by its first bytes."""
         ...
 
     def read(self, name: str, limit: int) -> bytes:
@@ -80,6 +84,10 @@ class Folder:
         for current, files in walk(self._root / path, refuse, self._is_output):
             inside = Path(current).relative_to(self._root).as_posix()
             yield "" if inside == "." else inside, sorted(files)
+
+    def is_image(self, name: str) -> bool:
+        """Whether a file is an image by its name, or by its first bytes."""
+        return is_image(self._root / name)
 
     def read(self, name: str, limit: int) -> bytes:
         """Read a file, at most one byte more than `limit`. Raises DataError."""
@@ -162,11 +170,23 @@ def inside(tree: Tree, path: str) -> str:
     if (
         len(folders) != 1
         or part_of(folders[0])
-        or any(is_image(name) or is_table(name) for name in files_in(tree, path))
+        or any(map(is_table, files_in(tree, path)))
+        or any(images_in(tree, path))
     ):
         return path
     below = join(path, folders[0])
     return below if tree.folders(below) or any(map(is_table, files_in(tree, below))) else path
+
+
+def images_below(tree: Tree, path: str) -> Iterator[str]:
+    """Yield the images in a folder and those below it. Raises DataError."""
+    for folder, names in tree.walk(path):
+        yield from (found for name in names if tree.is_image(found := join(folder, name)))
+
+
+def images_in(tree: Tree, path: str) -> Iterator[str]:
+    """Yield the images directly in a folder. Raises DataError."""
+    return (found for name in files_in(tree, path) if tree.is_image(found := join(path, name)))
 
 
 def files_in(tree: Tree, path: str) -> list[str]:

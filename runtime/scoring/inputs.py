@@ -15,7 +15,7 @@ from ..data.parquet import Rows, find_rows, find_urls
 from ..data.source import is_parquet, is_url
 from ..data.tree import walk
 from ..errors import InputError
-from ..image import SUFFIXES, is_image
+from ..image_files import READ, is_image
 
 FOOTERS_AT_ONCE = 8
 
@@ -88,8 +88,8 @@ def images_below(folder: str, *, parquet: bool = False) -> list[str]:
     parquet: whether Parquet files are listed too.
     """
     below = (Path(current, name) for current, names in walk(folder) for name in names)
-    found = sorted(path for path in below if is_image(path.name) or (parquet and is_parquet(path.name)))
+    found = sorted(path for path in below if (parquet and is_parquet(path.name)) or is_image(path))
     if not found:
-        wanted, kinds = ("images or Parquet", (*SUFFIXES, ".parquet")) if parquet else ("images", SUFFIXES)
-        raise InputError(f"{folder}: expected a folder with {wanted}, found none ({', '.join(kinds)}): name another")
+        wanted = "images or Parquet" if parquet else "images"
+        raise InputError(f"{folder}: expected a folder with {wanted}, found none ({READ}): name another")
     return [str(path) for path in found]

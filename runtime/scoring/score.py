@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from ..errors import ScoringError
 from ..files import FilePath
 from ..loading import load
+from ..remarks import messages
 from .inputs import Chunk, find_chunks, place
 from .local import local
 from .on_ray import on_ray
@@ -31,7 +33,7 @@ class Summary(NamedTuple):
 
     images, errors: how many images, and how many of them cannot be read.
     named: the first NAMED_ERRORS errors, each after its image's name.
-    notes: the input skew found in the first images.
+    notes: the input skew found in the first images, and what is to be said of images that were read.
     """
 
     images: int
@@ -67,6 +69,7 @@ def score_all(
     images = errors = 0
     named: list[str] = []
     notes: list[str] = []
+    remarks: Counter[str] = Counter()
     with writing(output) as predictions, closing(ENGINES[engine](scorer, chunks, workers)) as answers:
         for scored in answers:
             predictions.add(scored.table)
@@ -75,9 +78,11 @@ def score_all(
             if len(named) < min(errors, NAMED_ERRORS):
                 named += _named_errors(scored.table)
             notes += scored.notes
+            remarks += scored.remarks
             progress(images, total)
         if images != total:
             raise ScoringError(f"expected predictions for {total:,} images, found {images:,}: try again")
+    notes += messages(remarks, images, scorer.shift)
     return Summary(images, errors, named[:NAMED_ERRORS], notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +14,7 @@ from ..classifier import Classifier
 from ..data.parquet import Reader
 from ..errors import needs_extra
 from ..image import read_images
+from ..remarks import tally
 from ..skew.first_images import LOOK_AT
 from ..skew.measures import findings
 from ..text import printable
@@ -29,10 +31,12 @@ class Scored(NamedTuple):
 
     table: a row per image, with the columns of `schema`.
     notes: the input skew found, in the first chunk only.
+    remarks: how many images there is something to say of, by kind, as `runtime.remarks.tally` counts them.
     """
 
     table: pa.Table
     notes: tuple[str, ...]
+    remarks: Counter[str]
 
 
 def schema() -> pa.Schema:
@@ -62,6 +66,11 @@ class Scorer:
         """How many images a chunk may have, so that its decoded images take a bounded part of the memory."""
         return block_size(self._contract)
 
+    @property
+    def shift(self) -> int:
+        """Bits that 16-bit pixels are shifted by."""
+        return self._contract.shift
+
     def score(self, numbered: tuple[int, Chunk]) -> Scored:
         """Classify the images of a chunk, and look for input skew in the first chunk.
 
@@ -71,13 +80,15 @@ class Scorer:
         number, chunk = numbered
         with needs_extra("parquet", "writing predictions"):
             import pyarrow as pa
-        found = read_images(self._images(chunk), self._contract)
+        read = read_images(self._images(chunk), self._contract)
+        found = [one for one, _ in read]
         pixels = [one for one in found if not isinstance(one, str)]
         errors = [printable(one) if isinstance(one, str) else None for one in found]
         table = pa.table(_places(chunk) | self._answers(pixels, errors) | {"error": errors}, schema=schema())
         looked_at = pixels[: LOOK_AT[-1]] if number == 0 else []
         odd = findings(np.stack(looked_at), self._classifier.metadata.pixel_statistics) if looked_at else []
-        return Scored(table, tuple(finding.message for finding in odd))
+        counts = tally((remarks for _, remarks in read), self._contract.shift)
+        return Scored(table, tuple(finding.message for finding in odd), counts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the classifier; unpickling opens new files."""

@@ -130,7 +130,7 @@ INPUT: dict[str, Case] = {
     ),
     "a file of floats": (
         classify(encoded(Image.new("F", (8, 8)), "TIFF")),
-        "expected 8-bit or 16-bit pixels, got a floating-point image: save it as 8-bit first",
+        "these bytes: expected 8-bit or 16-bit pixels, got a floating-point image: save it as 8-bit first",
     ),
     "LAB": (classify(Image.new("LAB", (8, 8))), "expected an image that converts to L, got mode LAB (<…>)"),
     "La": (classify(Image.new("La", (8, 8))), "expected an image that converts to L, got mode La (<…>)"),

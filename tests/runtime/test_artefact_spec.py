@@ -192,6 +192,7 @@ def test_the_schema_and_the_runtime_agree(path: str, value: Any, good: bool) -> 
 LATER_GOOD: list[tuple[str, Any]] = [
     ("version", "2.12"),
     ("image.shift", 8),
+    ("image.shift", 4),
     ("image.shift", ABSENT),
     ("image.fill", [0]),
     ("image.later", [1]),
@@ -239,7 +240,9 @@ LATER_BAD: list[tuple[str, Any]] = [
     ("image.fill", [True]),
     ("image.fill", []),
     ("image.fill", [0, 0]),
-    ("image.shift", 4),
+    ("image.shift", 9),
+    ("image.shift", -1),
+    ("image.shift", 2.5),
     ("image.shift", None),
     ("image.shift", "8"),
     ("image.shift", False),

@@ -125,7 +125,7 @@ def test_files_are_decoded_by_as_many_threads_as_there_are_cores(
     monkeypatch.setattr("runtime.processes.cpus", lambda: cores)
     names: set[int] = set()
 
-    def decode(data: bytes) -> Image.Image:
+    def decode(data: bytes, **_: object) -> Image.Image:
         names.add(threading.get_ident())
         return Image.open(io.BytesIO(data))
 

@@ -198,8 +198,9 @@ for image in ("image.png", b"data", np.zeros((3, 3), np.uint8)):
             "expected one of stretch, crop, pad in the image contract, found 'zoom'",
         ),
         ({"height": 1, "width": 1, "fit": []}, "expected one of stretch, crop, pad in the image contract, found []"),
-        ({"height": 1, "width": 1, "shift": 4}, "expected a shift of 16-bit pixels of 8 or 0, found 4"),
-        ({"height": 1, "width": 1, "shift": False}, "expected a shift of 16-bit pixels of 8 or 0, found False"),
+        ({"height": 1, "width": 1, "shift": 9}, "expected a shift of 16-bit pixels of 0 to 8, found 9"),
+        ({"height": 1, "width": 1, "shift": -1}, "expected a shift of 16-bit pixels of 0 to 8, found -1"),
+        ({"height": 1, "width": 1, "shift": False}, "expected a shift of 16-bit pixels of 0 to 8, found False"),
         ({"height": 1, "width": 1, "fill": (0,)}, "expected a fill only where fit is 'pad', found (0,) for 'stretch'"),
         *(
             ({"height": 1, "width": 1, "fit": "pad", "fill": fill}, "expected a fill of 1 integers of 0-255, one a")

@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime import InputError
 from runtime.image import ImageContract
+from runtime.remarks import Remarks
 
 Pixels = NDArray[np.uint8]
 Integers = NDArray[np.int64]
@@ -125,14 +127,24 @@ def test_pillow_comes_to_the_same_weights(n: int, m: int) -> None:
     np.testing.assert_array_equal(found[0], one_pass(row[0].astype(np.int64), m))
 
 
-@pytest.mark.parametrize(("shift", "expected"), [(8, [0, 0, 1, 255, 255]), (0, [0, 200, 255, 255, 255])])
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [(8, [0, 0, 1, 16, 255]), (4, [0, 12, 16, 255, 255]), (1, [0, 100, 128, 255, 255]), (0, [0, 200, 255, 255, 255])],
+)
 @pytest.mark.parametrize("kind", [np.uint16, np.int32])
 def test_sixteen_bits_are_shifted_as_the_contract_says(shift: int, expected: list[int], kind: type) -> None:
-    values: NDArray[Any] = np.array([[0, 200, 256, 65535, 65535]], kind)
-    if kind is np.int32:
-        values[0, 4] = 2**20
+    values: NDArray[Any] = np.array([[0, 200, 256, 4096, 65535]], kind)
+    remarks = Remarks()
     contract = ImageContract(height=1, width=5, shift=shift)
-    assert contract.pixels(Image.fromarray(values)).ravel().tolist() == expected
+    assert contract.pixels(Image.fromarray(values), remarks).ravel().tolist() == expected
+    assert remarks == Remarks(largest=65535)
+
+
+@pytest.mark.parametrize("values", [[-1, 0], [0, 65536], [-(2**31), 2**31 - 1]])
+def test_integers_that_16_bits_do_not_hold_are_refused(values: list[int]) -> None:
+    message = f"expected pixels of 0-65,535, found {values[0]:,} to {values[1]:,}: scale them, and save the image with "
+    with pytest.raises(InputError, match=f"^{message}8 or 16 bits$"):
+        ImageContract(height=1, width=2).pixels(Image.fromarray(np.array([values], np.int32)))
 
 
 def test_sides_that_would_round_to_nothing_keep_a_pixel() -> None:

@@ -5,28 +5,27 @@ import json
 import os
 import zlib
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
 from runtime.data.decode import decode_all
 from runtime.data.source import Source
+from runtime.data.unreadable import MAX_UNREADABLE, check_share
 from runtime.errors import needs_extra
 from runtime.files import replacing, write_atomic
 from runtime.image import ImageContract, Pixels
-from runtime.text import note
+from runtime.remarks import Remarks
 
 from ..errors import DataError, TrainerError
 
-CACHE_FORMAT = 1  # incremented when the same file gives other pixels
-UNREADABLE_SHARE = 0.01
+CACHE_FORMAT = 2  # incremented when the same file gives other pixels
 READ_BYTES = 2**24
-NAMED_UNREADABLE = 5
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -37,10 +36,16 @@ class CachedImages:
 
     images: uint8 [N, H, W, C], mapped from the cache, read-only.
     unreadable: name → reason.
+    remarks: name → what is to be said of an image that could be read.
+    elongated: for each of the source's images "1" where its aspect ratio is far from the contract's, else "0".
+    listing: the file for a list of unreadable images that is too long for a screen.
     """
 
     images: Pixels
     unreadable: dict[str, str]
+    remarks: dict[str, Remarks]
+    elongated: str
+    listing: Path
 
 
 def default_cache_dir() -> Path:
@@ -61,35 +66,37 @@ def default_cache_dir() -> Path:
 
 
 def cached_images(
-    source: Source, contract: ImageContract, *, cache_dir: Path, progress: Progress | None = None
+    source: Source,
+    contract: ImageContract,
+    *,
+    cache_dir: Path,
+    progress: Progress | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
 ) -> CachedImages:
     """Decode the images of a source, at least one, or read them from the cache if none has changed since.
 
     contract: size and colour to bring them to.
     cache_dir: folder of the cache.
     progress: called with the number of images done and of all; not called when the cache has them.
-    Raises DataError where more than 1 % of the images cannot be read, the cache cannot be written, or a decoding
+    max_unreadable: share of the images that may be unreadable, 0-1.
+    Raises DataError where more of the images cannot be read, the cache cannot be written, or a decoding
     process dies.
     """
     entry = cache_dir / _key(source, contract)
     found = _read_cache(entry, len(source), contract)
-    return found if found else _fill_cache(entry, source, contract, progress)
-
-
-def report_unreadable(name: str, unreadable: dict[str, str], count: int) -> None:
-    """List on standard error which of a data set's `count` images were left out."""
-    note(f"{name}: left out {len(unreadable):,} of {count:,} images, which cannot be read:")
-    for image, reason in list(unreadable.items())[:NAMED_UNREADABLE]:
-        note(f"  {image}: {reason}")
-    if len(unreadable) > NAMED_UNREADABLE:
-        note(f"  and {len(unreadable) - NAMED_UNREADABLE:,} more")
+    if not found:
+        return _fill_cache(entry, source, contract, progress, max_unreadable)
+    check_share(source.where, found.unreadable, len(source), max_unreadable, found.listing)
+    return found
 
 
 def _key(source: Source, contract: ImageContract) -> str:
     """Digest of everything that the pixels depend on: contract, decoder, and images."""
     with needs_extra("train", "decoding images"):
-        decoder = version("pillow")
-    digest = sha256(json.dumps([CACHE_FORMAT, decoder, asdict(contract)]).encode())
+        decoders = [version("pillow")]
+    with suppress(PackageNotFoundError):
+        decoders.append(version("pillow-heif"))
+    digest = sha256(json.dumps([CACHE_FORMAT, *decoders, asdict(contract)]).encode())
     for state in source.states():
         digest.update(json.dumps(state).encode())
     return digest.hexdigest()[:32]
@@ -100,10 +107,10 @@ def _read_cache(entry: Path, count: int, contract: ImageContract) -> CachedImage
     try:
         document = json.loads(entry.with_suffix(".json").read_bytes())
         images = _mapped(entry.with_suffix(".npy"))
-        unreadable = document["unreadable"]
-        whole = images.dtype == np.uint8 and images.shape == (count - len(unreadable), *contract.shape)
-        if whole and document["crc32"] == _seal(_checksum(entry.with_suffix(".npy"), images.nbytes), unreadable):
-            return CachedImages(images, unreadable)
+        found = document["found"]
+        whole = images.dtype == np.uint8 and images.shape == (count - len(found["unreadable"]), *contract.shape)
+        if whole and document["crc32"] == _seal(_checksum(entry.with_suffix(".npy"), images.nbytes), found):
+            return _cached(entry, images, **found)
     except DataError:
         raise
     except Exception:  # damage can lead the readers to raise anything
@@ -121,18 +128,28 @@ def _checksum(path: Path, count: int) -> int:
     return checksum
 
 
-def _fill_cache(entry: Path, source: Source, contract: ImageContract, progress: Progress | None) -> CachedImages:
+def _cached(
+    entry: Path, images: Pixels, unreadable: dict[str, str], remarks: dict[str, Any], elongated: str
+) -> CachedImages:
+    noticed = {name: Remarks(**one) for name, one in remarks.items()}
+    return CachedImages(images, unreadable, noticed, elongated, entry.with_suffix(".txt"))
+
+
+def _fill_cache(
+    entry: Path, source: Source, contract: ImageContract, progress: Progress | None, max_unreadable: float
+) -> CachedImages:
     path = entry.with_suffix(".npy")
     try:
         with replacing(path, TrainerError) as part, part.open("wb") as file:
-            checksum, unreadable = _write_images(file, source, contract, progress)
-        document = {"unreadable": unreadable, "crc32": _seal(checksum, unreadable)}
+            checksum, found = _write_images(file, source, contract, progress)
+            check_share(source.where, found["unreadable"], len(source), max_unreadable, entry.with_suffix(".txt"))
+        document = {"found": found, "crc32": _seal(checksum, found)}
         write_atomic(entry.with_suffix(".json"), json.dumps(document).encode(), TrainerError)
     except DataError:
         raise
     except TrainerError as error:
         raise DataError(f"{error}, by setting KIT_CACHE_DIR") from None
-    return CachedImages(_mapped(path), unreadable)
+    return _cached(entry, _mapped(path), **found)
 
 
 def _mapped(path: Path) -> Pixels:
@@ -150,26 +167,32 @@ def _mapped(path: Path) -> Pixels:
 
 def _write_images(
     file: BinaryIO, source: Source, contract: ImageContract, progress: Progress | None
-) -> tuple[int, dict[str, str]]:
-    """Write a .npy file of all images; return the pixels' CRC-32, and name → reason of those that cannot be read.
+) -> tuple[int, dict[str, Any]]:
+    """Write a .npy file of all images; return the pixels' CRC-32, and the rest of `CachedImages` as JSON.
 
     Written, not mapped: where a disk is full, a write raises an error, and a mapping kills the process.
     """
     unreadable: dict[str, str] = {}
+    remarks: dict[str, Any] = {}
+    elongated: list[str] = []
     done = checksum = 0
     _write_header(file, len(source), contract)
     with closing(decode_all(source, contract)) as chunks:
-        for pixels, reasons in chunks:
+        for pixels, reasons, noticed in chunks:
             file.write(pixels.data)
             checksum = zlib.crc32(pixels.data, checksum)
             unreadable |= {source.name(done + position): reason for position, reason in reasons.items()}
-            done += len(pixels) + len(reasons)
+            remarks |= {source.name(done + position): asdict(one) for position, one in noticed.items() if one.is_odd}
+            count = len(pixels) + len(reasons)
+            elongated += (
+                "1" if position in noticed and noticed[position].elongated else "0" for position in range(count)
+            )
+            done += count
             if progress:
                 progress(done, len(source))
-    _check_share(source.where, unreadable, len(source))
     file.seek(0)
     _write_header(file, len(source) - len(unreadable), contract)
-    return checksum, unreadable
+    return checksum, {"unreadable": unreadable, "remarks": remarks, "elongated": "".join(elongated)}
 
 
 def _write_header(file: BinaryIO, count: int, contract: ImageContract) -> None:
@@ -178,15 +201,6 @@ def _write_header(file: BinaryIO, count: int, contract: ImageContract) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _check_share(where: str, unreadable: dict[str, str], count: int) -> None:
-    if len(unreadable) > UNREADABLE_SHARE * count:
-        name, reason = next(iter(unreadable.items()))
-        raise DataError(
-            f"{where}: expected at most {UNREADABLE_SHARE:.0%} of the images to be unreadable, found "
-            f"{len(unreadable):,} of {count:,}, the first of them {name} ({reason}): replace or remove them"
-        )
-
-
-def _seal(checksum: int, unreadable: dict[str, str]) -> int:
-    """CRC-32 of the pixels, whose own is `checksum`, followed by the list of unreadable files."""
-    return zlib.crc32(json.dumps(unreadable).encode(), checksum)
+def _seal(checksum: int, found: dict[str, Any]) -> int:
+    """CRC-32 of the pixels, whose own is `checksum`, followed by what was found."""
+    return zlib.crc32(json.dumps(found).encode(), checksum)

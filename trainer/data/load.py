@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtime import errors
 from runtime.data.known import NAMES
 from runtime.data.labelled import check_trainable, open_labelled
-from runtime.image import ImageContract
+from runtime.data.unreadable import MAX_UNREADABLE, report_unreadable
+from runtime.image import MAX_SHIFT, ImageContract
+from runtime.remarks import messages, tally
+from runtime.text import note
 
 from ..errors import DataError
 from .dataset import Dataset, Split, of_parts
@@ -31,16 +35,18 @@ def load_data(
     color: str | None = None,
     fit: str | None = None,
     contract: ImageContract | None = None,
+    shift: int | None = None,
     column: str | None = None,
     label_column: str | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Load a data set: one that has a name, or a folder, an archive, a table or Parquet of images.
 
-    Up to 1 % of the images may be unreadable: they are left out and listed on standard error. Decoded images are kept
-    in a cache. With a test part the images are mapped from it and can only be read: writing to them kills the process.
-    Raises DataError, and InputError where image_size, color or fit is out of range.
+    Images that cannot be read are left out and listed on standard error, if they are few. Decoded images are kept in a
+    cache. With a test part the images are mapped from it and can only be read: writing to them kills the process.
+    Raises DataError, and InputError where image_size, color, fit or shift is out of range.
 
     name: "fashion-mnist", "mnist", "kmnist", "cifar10", "digits"; or a path, in any of the layouts of docs/data.md, or
         the URL of Parquet.
@@ -48,8 +54,11 @@ def load_data(
         else ./data.
     image_size, color, fit: height and width in pixels, "L" or "RGB", and "stretch", "crop" or "pad", to bring the
         images to; by default as they are, and 32, "RGB" and "stretch" for a path.
-    contract: what to bring the images to, in place of these three.
+    contract: what to bring the images to, in place of these three and shift.
+    shift: bits that 16-bit pixels of a path are shifted by to become 8-bit, 0 to 8; by default the smallest that clips
+        no training image.
     column, label_column: of a table or Parquet, with the images or their file names, and with the labels.
+    max_unreadable: share of the images of a path that may be unreadable, 0-1.
     seed: random seed of the test split, a fifth of each class, where there is no test part.
     progress: called with the number of images decoded so far, and of all.
     """
@@ -59,32 +68,61 @@ def load_data(
 
         data = load_known(str(name), Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR))
         return _conform(data, contract or given(data.contract))
-    contract = contract or given(ImageContract(height=SIZE, width=SIZE, color="RGB"))
+    asked, choose = contract is not None, contract is None and shift is None
+    usual = ImageContract(height=SIZE, width=SIZE, color="RGB", shift=MAX_SHIFT if shift is None else shift)
     try:
         source = open_labelled(name, column=column, label_column=label_column)
-        return _decoded(source, contract, seed, progress)
+        contract = contract or given(usual)
+        reading = {"progress": progress, "max_unreadable": max_unreadable}
+        return _decoded(source, contract, seed, choose=choose, advise=not (fit or asked), **reading)
     except errors.DataError as error:  # the readers' own is no TrainerError
         raise DataError(str(error)) from None
 
 
 def _contract(size: int | None, color: str | None, fit: str | None, usual: ImageContract) -> ImageContract:
     height, width = (usual.height, usual.width) if size is None else (size, size)
-    return ImageContract(height=height, width=width, color=color or usual.color, fit=fit or usual.fit)
+    return ImageContract(
+        height=height, width=width, color=color or usual.color, fit=fit or usual.fit, shift=usual.shift
+    )
 
 
 def _decoded(
-    source: "LabelledSource", contract: ImageContract, seed: int, progress: Callable[[int, int], None] | None
+    source: "LabelledSource", contract: ImageContract, seed: int, *, choose: bool, advise: bool, **settings: Any
 ) -> Dataset:
-    from .cache import cached_images, default_cache_dir, report_unreadable
+    """Decode the images.
+
+    choose: whether to choose the contract's shift.
+    advise: whether to say which fit suits the images.
+    """
+    from .cache import cached_images, default_cache_dir
+    from .shift import choose_shift
 
     where = source.images.where
     check_trainable(where, source.labels, source.targets())
-    cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), progress=progress)
+    cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), **settings)
+    shift = choose_shift(source, cached.remarks) if choose else contract.shift
+    if shift != contract.shift:
+        contract = replace(contract, shift=shift)
+        cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), **settings)
     if cached.unreadable:
-        report_unreadable(source.name, cached.unreadable, len(source.images))
+        report_unreadable(source.name, cached.unreadable, len(source.images), cached.listing)
+    for message in messages(tally(cached.remarks.values(), shift), len(cached.images), shift):
+        note(f"{source.name}: {message}")
+    if advise:
+        _advise(source.name, cached.elongated[: len(source.targets()["train"])], contract)
     targets = source.targets(cached.unreadable)
     check_trainable(where, source.labels, targets)
     return of_parts(source.name, source.labels, cached.images, targets, seed=seed, image=contract)
+
+
+def _advise(name: str, elongated: str, contract: ImageContract) -> None:
+    """Recommend another fit where most training images are far from the model's aspect ratio."""
+    if 2 * elongated.count("1") > len(elongated):
+        note(
+            f"{name}: {elongated.count('1'):,} of {len(elongated):,} training images have a side at least 1.5 times "
+            f"the other, and are stretched to {contract.height} × {contract.width}: --fit crop or --fit pad keeps "
+            "their shapes"
+        )
 
 
 def _conform(data: Dataset, contract: ImageContract) -> Dataset:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.files import FilePath, check_name, check_target, discard_parts, writable, write_atomic
+from runtime.files import FilePath, check_name, check_target, discard_parts, locked, writable, write_atomic
 from runtime.metrics import MATRIX_CLASSES, classification_metrics, confusion_matrix
 from runtime.text import as_json, note
 
@@ -26,11 +26,15 @@ from ..fitting import EVALUATION_BATCH, Fit
 from .model_card import model_card
 
 HISTORY, REPORT, CARD, CONFUSION = "history.csv", "report.json", "MODEL_CARD.md", "confusion.csv"
+UNFINISHED = "unfinished"
 PLOTS = ("curves.png", "confusion.png", "weights.png", "mistakes.png")
 
 
 class Run:
     """The folder of one run.
+
+    An unfinished fit lies in it too. Where there is a model before, it lies in the folder `unfinished/` below, and
+    takes the place of that model when it is finished.
 
     plots: whether to draw them when training ends.
     inputs: files and folders that the data were read from.
@@ -47,31 +51,59 @@ class Run:
         inputs: Sequence[FilePath] = (),
         say: Callable[[str], None] = note,
     ) -> None:
-        self.checkpoint_path = folder / FILE_NAME
-        self._folder, self._data, self._plots, self._say = folder, data, plots, say
+        self.folder, self.checkpoint_path = folder, folder / FILE_NAME
+        self._data, self._plots, self._say = data, plots, say
         check_name(folder, TrainerError, inputs)
         self._many = len(data.labels) > MATRIX_CLASSES
         more = (*(PLOTS if plots else ()), *([CONFUSION] if self._many else ()))
         for name in (HISTORY, REPORT, CARD, FILE_NAME, *more):
             check_target(folder / name, TrainerError, inputs)
-        discard_parts(folder)
+        before = any(os.path.lexists(folder / name) for name in (HISTORY, FILE_NAME))
+        self._unfinished = folder / UNFINISHED if before else folder
+
+    @property
+    def unfinished_path(self) -> Path:
+        """The checkpoint of an unfinished fit."""
+        return self._unfinished / FILE_NAME
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process alone. Raises TrainerError where another one trains in it."""
+        with locked(self.folder, TrainerError, "wait until its `kit train` ends, or name another folder with --out"):
+            for folder in (self.folder, self.folder / UNFINISHED):
+                discard_parts(folder)
+            yield
 
     def saved(self) -> Checkpoint | None:
-        """Read the checkpoint, None where there is none. Raises CheckpointError for a damaged one."""
-        if not os.path.lexists(self.checkpoint_path):
-            return None
-        return load_checkpoint(self.checkpoint_path)
+        """Read the checkpoint, of an unfinished fit first, None without any. Raises CheckpointError for a damaged one.
+
+        An unfinished fit is saved where it was.
+        """
+        for folder in (self.folder / UNFINISHED, self.folder):
+            if os.path.lexists(folder / FILE_NAME):
+                checkpoint = load_checkpoint(folder / FILE_NAME)
+                if checkpoint.progress is not None:
+                    self._unfinished = folder
+                return checkpoint
+        return None
 
     def save(self, fit: Fit) -> None:
         """Write history.csv, the report of a finished fit, and then the checkpoint. Raises TrainerError."""
-        self._write(HISTORY, history_csv(fit.history))
+        folder = self.folder if fit.finished else self._unfinished
+        write_atomic(folder / HISTORY, history_csv(fit.history).encode(), TrainerError)
         if fit.finished:
             self._write_report(fit)
-        save_checkpoint(fit.checkpoint, self.checkpoint_path)
+        save_checkpoint(fit.checkpoint, folder / FILE_NAME)
+        if fit.finished:
+            discard_unfinished(self.folder / UNFINISHED)
+
+    def discard(self) -> None:
+        """Remove an unfinished fit."""
+        discard_unfinished(self._unfinished)
 
     def report(self) -> dict[str, Any]:
         """Read report.json. Raises CheckpointError where it is missing or damaged."""
-        path = self._folder / REPORT
+        path = self.folder / REPORT
         try:
             report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -106,11 +138,11 @@ class Run:
     def _draw(
         self, fit: Fit, confusion: NDArray[np.int64], targets: NDArray[np.int64], probabilities: NDArray[np.float32]
     ) -> None:
-        with _folder_of_matplotlib(self._folder):
+        with _folder_of_matplotlib(self.folder):
             from .plots import write_plots
 
             write_plots(
-                self._folder,
+                self.folder,
                 history=[asdict(epoch) for epoch in fit.history],
                 labels=fit.checkpoint.labels,
                 weights=fit.checkpoint.weights,
@@ -126,11 +158,20 @@ class Run:
         """Remove the confusion matrix of an earlier run, if its report names it."""
         with suppress(CheckpointError, AttributeError, KeyError, TypeError):  # no such report, or other content
             if self.report()["metrics"].get("confusion_file") == CONFUSION:
-                with writable(self._folder, TrainerError):
-                    (self._folder / CONFUSION).unlink(missing_ok=True)
+                with writable(self.folder, TrainerError):
+                    (self.folder / CONFUSION).unlink(missing_ok=True)
 
     def _write(self, name: str, text: str) -> None:
-        write_atomic(self._folder / name, text.encode(), TrainerError)
+        write_atomic(self.folder / name, text.encode(), TrainerError)
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Remove the files of an unfinished fit, and the folder where nothing else is in it."""
+    for name in (FILE_NAME, HISTORY):
+        with suppress(OSError):  # of another's; it may stay
+            (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it is not empty
+        folder.rmdir()
 
 
 @contextmanager

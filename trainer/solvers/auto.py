@@ -74,8 +74,9 @@ class Auto:
             task.on_choice(self.choice)
         config = replace(task.config, weight_decay=self.choice.weight_decay, epochs=self.choice.epochs)
         if self.choice.lr is None:
-            task.model.weights.copy_(start[:, :-1])
-            task.model.bias.copy_(start[:, -1])
+            if not task.warm:
+                task.model.weights.copy_(start[:, :-1])
+                task.model.bias.copy_(start[:, -1])
             return Preconditioned(replace(task, config=config), Basis(*(part.to(task.device) for part in basis)))
         config = replace(config, solver="sgd", batch_size=self.choice.batch_size, lr=self.choice.lr)
         return Sgd(replace(task, config=config))

@@ -91,6 +91,8 @@ class Lbfgs:
     def restore(self, position: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go back to the end of an iteration."""
         if "n_iter" not in position:
+            self._model.weights.copy_(self._task.model.weights)
+            self._model.bias.copy_(self._task.model.bias)
             return
         numbers = {name: position[name] for name in ("objective", "stalled", *NUMBERS)}
         if not all(math.isfinite(value) for value in numbers.values()):

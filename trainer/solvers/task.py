@@ -30,6 +30,7 @@ class Task:
     stop: asked every few minibatches whether to stop there.
     group: the processes that work on it together.
     window: bytes of images that are shuffled together.
+    warm: whether the model has another fit's weights, to start from.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class Task:
     stop: Callable[[], bool]
     group: Group
     window: int
+    warm: bool = False
 
 
 class Outcome(NamedTuple):

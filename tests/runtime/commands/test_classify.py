@@ -80,7 +80,7 @@ def test_a_folder_and_standard_input(run_kit: Kit, model: Path, images: list[Pat
     (deeper / "2.PNG").unlink()
     empty = run_kit("classify", deeper, "--model", model)
     assert (empty.exit_code, empty.stdout) == (1, "")
-    assert empty.stderr.startswith(f"kit: {deeper}: expected a folder with images, found none (.bmp, ")
+    assert empty.stderr.startswith(f"kit: {deeper}: expected a folder with images, found none (AVIF, ")
 
 
 def test_images_that_look_wrong_are_named(run_kit: Kit, model: Path, images: list[Path]) -> None:

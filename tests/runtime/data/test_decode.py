@@ -30,7 +30,7 @@ from runtime.data import decode
 decode.cpus = lambda: 2
 paths = sorted(Path(sys.argv[1]).iterdir())
 count = 0
-for images, _ in decode.decode_all(paths, ImageContract(height=8, width=8)):
+for images, _, _ in decode.decode_all(paths, ImageContract(height=8, width=8)):
     count += len(images)
     {then}
 print(count, "torch" in sys.modules, "onnxruntime" in sys.modules)
@@ -83,7 +83,7 @@ def test_formats_and_modes_give_the_runtimes_pixels(tmp_path: Path, color: str) 
         in_mode(mode).save(path)
         with Image.open(path) as saved:
             assert saved.mode == mode
-    images, reasons = decode.decode(paths, contract)
+    images, reasons, _ = decode.decode(paths, contract)
     assert reasons == {}
     assert images.shape == (len(MODES), *contract.shape)
     assert images.dtype == np.uint8
@@ -95,7 +95,7 @@ def test_exif_orientation_is_carried_out(tmp_path: Path) -> None:
     exif[0x0112] = 6
     image = noise(0, (8, 8, 3))
     image.save(tmp_path / "turned.png", exif=exif)
-    images, _ = decode.decode([tmp_path / "turned.png"], CONTRACT)
+    images, _, _ = decode.decode([tmp_path / "turned.png"], CONTRACT)
     np.testing.assert_array_equal(images[0], np.rot90(np.asarray(image), k=-1))
 
 
@@ -123,7 +123,7 @@ def huge_png() -> bytes:
 def test_why_a_file_cannot_be_read(tmp_path: Path, make: Callable[[Path], object], reason: str) -> None:
     path = tmp_path / "odd"
     make(path)
-    images, reasons = decode.decode([path], ImageContract(height=8, width=8, color="L"))
+    images, reasons, _ = decode.decode([path], ImageContract(height=8, width=8, color="L"))
     assert images.shape == (0, 8, 8, 1)
     assert list(reasons) == [0]
     assert reasons[0].startswith(reason)
@@ -139,10 +139,10 @@ def test_several_processes_give_the_same_as_one(tmp_path: Path, monkeypatch: pyt
     forbid_processes(monkeypatch)
     monkeypatch.setattr(decode, "POOL_FROM", 331)
     alone = list(decode.decode_all(paths, CONTRACT))
-    assert [list(reasons) for _, reasons in found] == [[0], *[[]] * 5, [8], *[[]] * 3, [9]]
-    assert [reasons for _, reasons in found] == [reasons for _, reasons in alone]
-    images = np.concatenate([chunk for chunk, _ in found])
-    np.testing.assert_array_equal(images, np.concatenate([chunk for chunk, _ in alone]))
+    assert [list(reasons) for _, reasons, _ in found] == [[0], *[[]] * 5, [8], *[[]] * 3, [9]]
+    assert [reasons for _, reasons, _ in found] == [reasons for _, reasons, _ in alone]
+    images = np.concatenate([chunk.pixels for chunk in found])
+    np.testing.assert_array_equal(images, np.concatenate([chunk.pixels for chunk in alone]))
     np.testing.assert_array_equal(images, pixels(paths[1:200] + paths[201:329]))
 
 
@@ -162,7 +162,7 @@ def test_processes_start_for_many_files_only(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(("side", "sizes"), [(64, [3]), (1024, [2, 1]), (2048, [1, 1, 1])])
 def test_chunks_of_large_images_are_smaller(tmp_path: Path, side: int, sizes: list[int]) -> None:
     chunks = decode.decode_all(write(tmp_path / "images", 3), ImageContract(height=side, width=side, color="RGB"))
-    assert [len(images) for images, _ in chunks] == sizes
+    assert [len(images) for images, _, _ in chunks] == sizes
 
 
 @pytest.mark.spawns

@@ -159,7 +159,7 @@ def test_bad_parquet(
     [
         ("nowhere", "nowhere: expected an image, a folder, Parquet or a glob, found nothing: name another"),
         ("*.png", "*.png: expected an image, a folder, Parquet or a glob, found nothing: name another"),
-        ("empty", "empty: expected a folder with images or Parquet, found none (.bmp, "),
+        ("empty", "empty: expected a folder with images or Parquet, found none (AVIF, "),
         (
             "file:///nowhere/a.parquet",
             "file:///nowhere/a.parquet: expected Parquet that can be read, found: No such file",

@@ -13,9 +13,9 @@ from PIL import Image
 
 from runtime.data import decode
 from runtime.data.source import Files
+from runtime.errors import DataError
 from runtime.image import ImageContract
 from tests.interpreter import UNMEASURED, run_python
-from trainer import DataError
 from trainer.data.cache import CachedImages, cached_images, default_cache_dir
 
 CONTRACT = ImageContract(height=8, width=8, color="RGB")
@@ -287,7 +287,8 @@ def test_more_than_one_in_a_hundred_are_an_error(tmp_path: Path, cache: Path, co
         (tmp_path / "images" / name).write_bytes(b"")
     message = (
         f"{tmp_path}/images: expected at most 1% of the images to be unreadable, found {bad} of {count}, "
-        f"the first of them {names[-bad]} ({EMPTY}): replace or remove them"
+        f"the first of them {names[-bad]} ({EMPTY}): replace or remove them, or allow more with "
+        "--max-unreadable of kit train and kit evaluate"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         cached_images(Files(tmp_path / "images", names), CONTRACT, cache_dir=cache)

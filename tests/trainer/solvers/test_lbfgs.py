@@ -10,7 +10,7 @@ import sklearn.linear_model
 import sklearn.metrics
 
 from trainer import Dataset, FitConfig, fit
-from trainer.fitting import initial_model
+from trainer.start import initial_model
 
 
 def objective(features: Any, targets: Any, penalty: float, weights: Any, bias: Any) -> tuple[float, Any, Any]:

@@ -8,10 +8,10 @@ import torch
 
 from trainer import Dataset, FitConfig, fit
 from trainer.data.order import shuffled
-from trainer.fitting import initial_model
 from trainer.provenance import balanced_class_weights
 from trainer.softmax_regression import sgd, train_epoch
 from trainer.solvers.schedules import cosine
+from trainer.start import initial_model
 
 
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])

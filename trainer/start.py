@@ -1,0 +1,71 @@
+"""The model that a fit starts from: anew, or from another fit's weights."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+import torch
+
+from runtime.image import ImageContract
+
+from .checkpoint import Checkpoint
+from .config import FitConfig
+from .data.dataset import Split
+from .distributed import ALONE, Group
+from .errors import ConfigError
+from .provenance import pixel_statistics
+from .scaling import scaling
+from .softmax_regression import Model, initialise
+
+
+def initial_model(train: Split, classes: int, config: FitConfig, group: Group = ALONE) -> Model:
+    """For "auto", weights of 0 and a centre and scale of each pixel; else random weights and the pixels' statistics."""
+    if config.solver == "auto":
+        centre, scale = scaling(train, group)
+        return Model(weights=torch.zeros(classes, train.features), bias=torch.zeros(classes), mean=centre, std=scale)
+    weights, bias = initialise(train.features, classes, torch.Generator().manual_seed(config.seed))
+    mean, std = pixel_statistics(train.images, group)
+    return Model(weights=weights, bias=bias, mean=mean, std=std)
+
+
+def take_over(checkpoint: Checkpoint, model: Model, labels: Sequence[str], image: ImageContract) -> Model:
+    """Replace the weights and biases of the labels that a checkpoint has; the others keep theirs.
+
+    The logits of any image are the checkpoint's: x ↦ W·(x − c)/s + b is written with the model's own c′ and s′, as
+    W′ = W·s′/s and b′ = b + W·(c′ − c)/s. Raises ConfigError where no label is the same, or the image differs.
+
+    labels: the model's, in output order.
+    image: what the model's images are like.
+    """
+    _check(checkpoint, labels, image)
+    known = [label for label in labels if label in checkpoint.labels]
+    old, new = ([names.index(label) for label in known] for names in (checkpoint.labels, labels))
+    centre, scale = map(torch.from_numpy, checkpoint.scaling())  # float64 [D] each
+    mean, std = (part.double().expand(image.shape).flatten() for part in (model.mean, model.std))
+    slopes = torch.from_numpy(checkpoint.weights).double().T[old] / scale  # [k, D], of each raw pixel value
+    biases = torch.from_numpy(checkpoint.bias).double()[old] + slopes @ (mean - centre)  # [k]
+    weights, bias = model.weights.clone(), model.bias.clone()
+    weights[new], bias[new] = (slopes * std).float(), biases.float()
+    return replace(model, weights=weights, bias=bias)
+
+
+def _check(checkpoint: Checkpoint, labels: Sequence[str], image: ImageContract) -> None:
+    if checkpoint.features:
+        raise ConfigError(
+            f"expected a model of pixels to start from, found one of the features {checkpoint.features.name}: "
+            "train without --from"
+        )
+    if checkpoint.image != image:
+        then, now = asdict(checkpoint.image), asdict(image)
+        other = [name for name in then if then[name] != now[name]]
+        expected, found = (", ".join(f"{name} {of[name]}" for name in other) for of in (then, now))
+        square = then["height"] == then["width"]
+        size = f"--image-size {then['height']}" if square else "images of that size"
+        raise ConfigError(
+            f"expected images like those of the model to start from, with {expected}, found {found}: "
+            f"use {size} and --color {then['color']}, or train without --from"
+        )
+    if not set(labels) & set(checkpoint.labels):
+        raise ConfigError(
+            f"expected at least one label of the model to start from, such as {checkpoint.labels[0]!r}, "
+            f"found others, such as {labels[0]!r}: train without --from"
+        )

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from sklearn import metrics
 
 import runtime
@@ -21,6 +22,7 @@ from runtime.evaluation import Answers, figures, places
 from tests.export.folders import lay_out
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, Dataset, FitConfig, fit
+from trainer.data.dataset import Split
 
 FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
 HOSTILE = "\x1b[31mdark"
@@ -110,6 +112,22 @@ def test_text(run_kit: Kit, model: Path) -> None:
         assert row.split() == [label, *shares, str(scores["images"])]
     assert rows[10:12] == ["", "confusion matrix: a row for each true label, a column for each predicted one"]
     assert [list(map(int, row.split()[1:])) for row in rows[12:]] == found["confusion_matrix"]
+
+
+@pytest.mark.parametrize(("classes", "key"), [(100, "confusion_matrix"), (101, "confusion_cells")])
+def test_of_many_labels(classes: int, key: str, run_kit: Kit, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    targets = torch.arange(2 * classes) % classes
+    images = torch.from_numpy(generator.integers(0, 256, (2 * classes, 4, 4, 3), dtype=np.uint8))
+    labels = tuple(f"label {index:03}" for index in range(classes))
+    split = Split(images, targets)
+    data = Dataset(name="many", labels=labels, train=split, test=split)
+    export(fit(data, FitConfig(solver="sgd", epochs=1, device="cpu")).checkpoint, "onnx", tmp_path / "many.onnx")
+    lay_out(tmp_path / "many", data, labels, each=2)
+    found = evaluate(run_kit, tmp_path / "many.onnx", tmp_path / "many", "--all")
+    assert {name for name in found if "confusion" in name} == {key}
+    result = run_kit("evaluate", "--model", tmp_path / "many.onnx", "--data", tmp_path / "many", "--all")
+    assert result.stdout.splitlines()[-1] == f"confusion matrix: {classes} × {classes}, in --json"
 
 
 @pytest.fixture

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from .config import FitConfig
     from .data.dataset import Dataset, Split
+    from .data.features import Features
     from .data.load import load_data
     from .errors import CheckpointError, ConfigError, DataError, TrainerError
+    from .features.kinds import FeatureSettings
+    from .features.load import load_features
     from .fitting import Fit, fit
     from .softmax_regression import Model, evaluate
 
@@ -27,16 +30,20 @@ _MODULES = {
     "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
     "config": ("FitConfig",),
     "data.dataset": ("Dataset", "Split"),
+    "data.features": ("Features",),
     "data.load": ("load_data",),
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainerError"),
+    "features.kinds": ("FeatureSettings",),
+    "features.load": ("load_features",),
     "fitting": ("Fit", "fit"),
     "softmax_regression": ("Model", "evaluate"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "Checkpoint", "CheckpointError", "ConfigError", "DataError", "Dataset", "Fit", "FitConfig", "Model", "Split",
-    "TrainerError", "evaluate", "fit", "load_checkpoint", "load_data", "save_checkpoint",
+    "Checkpoint", "CheckpointError", "ConfigError", "DataError", "Dataset", "FeatureSettings", "Features", "Fit",
+    "FitConfig", "Model", "Split", "TrainerError", "evaluate", "fit", "load_checkpoint", "load_data", "load_features",
+    "save_checkpoint",
 ]  # fmt: skip
 
 

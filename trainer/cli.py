@@ -1,12 +1,11 @@
 """`kit train`."""
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -16,14 +15,13 @@ import click
 from click.core import ParameterSource
 
 from runtime.data.known import NAMES
-from runtime.data.unreadable import MAX_UNREADABLE
 from runtime.errors import KitError, needs_extra
-from runtime.image import FITS
 from runtime.text import as_json, complain, printable, say
 
-from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig, SgdSettings
+from .config import FitConfig
+from .features.kinds import KINDS, PIXELS, FeatureSettings
+from .options import DATA, FEATURES, FIT, RUN, options
 from .progress import Progress
-from .solvers.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -32,81 +30,16 @@ if TYPE_CHECKING:
     from .fitting import Fit
     from .report.run import Run
 
-DEFAULTS, SGD = FitConfig(), SgdSettings()
 INTERRUPTED = 130
 LABELS = 10  # in the first line
-SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT]?)(i?)B?)", re.IGNORECASE)
-PREFIXES = ("", "K", "M", "G", "T")
 
 
 @click.command()
-@click.option("--data", default="fashion-mnist", show_default=True, metavar="NAME|DIR|FILE|URL",
-              help="Data set: fashion-mnist, mnist, kmnist, cifar10, or digits (needs no files); a folder of images, "
-              "DIR/<class>/*, or DIR/train/<class>/* with DIR/val and DIR/test; a zip or tar archive of one; a "
-              "table of files and labels; or Parquet with images and labels: a file, a folder or a URL.")  # fmt: skip
-@click.option("--data-dir", type=click.Path(path_type=Path), envvar="KIT_DATA_DIR", show_envvar=True,
-              help="Folder of torchvision's data sets; missing ones are downloaded to it.  "
-              "[default: data]")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
-              help="Output folder of the run.  [default: runs/<data name>]")  # fmt: skip
-@click.option("--image-size", type=click.IntRange(1, 4096),
-              help="Height and width of the model's images, in pixels.  [default: the data set's, or 32]")  # fmt: skip
-@click.option("--color", type=click.Choice(["L", "RGB"]),
-              help="Color mode: greyscale or RGB.  [default: the data set's, or RGB]")  # fmt: skip
-@click.option("--fit", type=click.Choice(FITS),
-              help="How an image of another aspect ratio is brought to that size: stretched, cropped about its centre, "
-              "or padded with black.  [default: stretch]")  # fmt: skip
-@click.option("--column", metavar="NAME", help="Column with the images, or with their file names.")
-@click.option("--label-column", metavar="NAME", help="Column with the labels.")
-@click.option("--shift", type=click.IntRange(0, 8),
-              help="Bits to shift 16-bit pixels of files by: 8 for values of 0-65535, 4 for 0-4095, 0 for 0-255.  "
-              "[default: chosen from the training images]")  # fmt: skip
-@click.option("--max-unreadable", type=click.FloatRange(0, 1), default=MAX_UNREADABLE, show_default=True,
-              help="Share of the images that may be unreadable; they are left out.")  # fmt: skip
-@click.option("--solver", type=click.Choice(list(EPOCHS)), default=DEFAULTS.solver, show_default=True,
-              help="auto: finds weight decay, and needs no other setting; sgd: minibatch gradient descent; lbfgs: "
-              "converges to the optimum.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1),
-              help="Passes over the training images.  [default: sgd 10; at most: auto 100, lbfgs 2000]")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1),
-              help=f"Images in a minibatch; selects sgd.  [default: {SGD.batch_size}]")  # fmt: skip
-@click.option("--lr", type=click.FloatRange(0, min_open=True),
-              help=f"Initial learning rate; selects sgd.  [default: {SGD.lr}]")  # fmt: skip
-@click.option("--schedule", type=click.Choice(list(SCHEDULES)),
-              help="Learning rate schedule: cosine decay to 0, or constant; selects sgd.  "
-              f"[default: {SGD.schedule}]")  # fmt: skip
-@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True),
-              help=f"SGD momentum; selects sgd.  [default: {SGD.momentum}]")  # fmt: skip
-@click.option("--weight-decay", type=click.FloatRange(0),
-              help="Weight decay λ, of the penalty λ/2·‖W‖²; auto then chooses none.  "
-              f"[default: {SGD.weight_decay}; auto: chosen]")  # fmt: skip
-@click.option("--class-weights", type=click.Choice(CLASS_WEIGHTS), default=DEFAULTS.class_weights, show_default=True,
-              help="balanced: weight images by the inverse frequency of their class.")  # fmt: skip
-@click.option("--val-fraction", type=click.FloatRange(0, 1, max_open=True), default=DEFAULTS.val_fraction,
-              show_default=True, help="Share of the training images held out for early stopping.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=DEFAULTS.seed, show_default=True,
-              help="Random seed of initial weights, order of images, and splits.")  # fmt: skip
-@click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, show_default=True,
-              help="auto: CUDA, else MPS, else CPU.")  # fmt: skip
-@click.option("--memory-limit", callback=lambda _context, _option, text: size_in_bytes(text), metavar="SIZE",
-              help="Memory limit for images, such as 2GB; larger data sets are read from disk as needed.  "
-              "[default: half of the free memory]")  # fmt: skip
-@click.option("--from", "start", type=click.Path(path_type=Path), metavar="RUN|FILE",
-              help="Start from the weights of a run or checkpoint, by label.")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Resume the interrupted run in --out.")
-@click.option("--report/--no-report", default=True, show_default=True, help="Draw plots when training ends.")
-@click.option("--json", "as_document", is_flag=True, help="Print the report as JSON.")
+@options(*DATA, *FEATURES, *FIT, *RUN)
 def train(
     data: str,
-    data_dir: Path | None,
     out: Path | None,
-    image_size: int | None,
-    color: str | None,
-    fit: str | None,
-    column: str | None,
-    label_column: str | None,
-    shift: int | None,
-    max_unreadable: float,
+    features: str,
     memory_limit: int | None,
     start: Path | None,
     resume: bool,
@@ -123,22 +56,24 @@ def train(
     """
     if start and resume:
         raise click.UsageError("expected --from or --resume, found both: --resume also continues a run that had --from")
-    config = FitConfig(**settings)
+    config, about = FitConfig(**_taken(settings, FitConfig)), FeatureSettings(**_taken(settings, FeatureSettings))
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.device import choose_device
         from .data.load import load_data
+        from .features.load import load_features
         from .report.run import Run
         from .resuming import check_finished
 
     device = choose_device(config.device)
     with reported_once(), distributed.group(device) as group:
         progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
-        load = partial(
-            load_data, data, data_dir=data_dir, image_size=image_size, color=color, fit=fit, shift=shift, column=column,
-            label_column=label_column, max_unreadable=max_unreadable, seed=config.seed,
-        )  # fmt: skip
+        _fill_in(settings, features)
+        load = partial(load_data, data, **settings, seed=config.seed)
         dataset = group.in_turn(partial(load, progress=progress.decoding))
+        if features != PIXELS:
+            extract = partial(load_features, dataset, features, about, seed=config.seed)
+            dataset = group.in_turn(partial(extract, progress=progress.extracting))
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
         run = Run(folder, dataset, plots=report, inputs=inputs, say=progress.say) if group.rank == 0 else None
         with run.locked() if run else nullcontext():
@@ -153,6 +88,18 @@ def train(
                 if run:
                     progress.say(f"{run.checkpoint_path} is finished already")
                     _print(run.report(), as_document)
+
+
+def _taken(settings: dict[str, Any], kind: Any) -> dict[str, Any]:
+    """Take the fields of a dataclass out of settings."""
+    return {field.name: settings.pop(field.name) for field in fields(kind) if field.name in settings}
+
+
+def _fill_in(reading: dict[str, Any], features: str) -> None:
+    """Let the features say what size and color the images become, where the command does not."""
+    if kind := KINDS.get(features):
+        reading["image_size"] = reading["image_size"] or kind.size
+        reading["color"] = reading["color"] or kind.color
 
 
 def _begun(run: "Run", start: Path | None, *, resume: bool, restarted: bool) -> "dict[str, Checkpoint]":
@@ -237,17 +184,6 @@ def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | 
         )
     if not fitted.finished:
         sys.exit(INTERRUPTED)
-
-
-def size_in_bytes(text: str | None) -> int | None:
-    """Read a size such as 512MB, 1.5 GiB or 2000000000; None where there is none. Raises click.BadParameter."""
-    if text is None:
-        return None
-    found = SIZE.fullmatch(text.strip())
-    if not found:
-        raise click.BadParameter(f"expected a size such as 512MB or 2GiB, found {text!r}")
-    number, prefix, binary = found.groups()
-    return int(float(number) * (1024 if binary else 1000) ** PREFIXES.index((prefix or "").upper()))
 
 
 @contextmanager

@@ -76,6 +76,7 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
 
     clock.note("import torch")
     import trainer.cli
+    import trainer.options
     from trainer.data.load import load_data
     from trainer.fitting import fit
     from trainer.report.run import Run
@@ -93,7 +94,7 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
             run.save(fitted)
             saves.append(time.perf_counter() - started)
 
-        fitted = fit(dataset, trainer.cli.DEFAULTS, on_checkpoint=save)
+        fitted = fit(dataset, trainer.options.DEFAULTS, on_checkpoint=save)
         clock.note("fit")
         parts["fit"] -= sum(saves)
         parts[f"write checkpoint and report, {len(saves)} times"] = sum(saves)

@@ -8,8 +8,8 @@ import pytest
 
 from tests.interpreter import UNMEASURED, Kit, run_python
 from trainer import ConfigError, Dataset, FitConfig, fit
-from trainer.cli import size_in_bytes
 from trainer.data import memory
+from trainer.options import size_in_bytes
 
 MB = 2**20
 

@@ -1,0 +1,63 @@
+"""The kinds of features, a row each, and their settings. Needs no torch."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import ConfigError
+
+PIXELS = "pixels"
+LAYOUTS = ("NCHW", "NHWC")
+FILTERS = 400
+OPTIONS = {"filters": "--filters"}  # others are --features-<field>
+
+
+class Kind(NamedTuple):
+    """Features that have a name.
+
+    module: of this package.
+    size, color: of images, by default; None for the data set's.
+    """
+
+    module: str
+    size: int | None = None
+    color: str | None = None
+
+
+KINDS = {
+    "patches": Kind("patches"),
+    "efficientnet_lite0": Kind("efficientnet_lite0", 224, "RGB"),
+    **{
+        name: Kind("torchvision_models", 224, "RGB")
+        for name in ("mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "resnet18")
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings:
+    """Settings of features; each applies to some of them, and is refused by the others.
+
+    filters: of patches.
+    weights: a file with the weights of a network, in place of its own.
+    download: whether to download a network's own weights where they are not at hand.
+    output: which output of a user's ONNX file.
+    layout, mean, scale: of the pixels that it takes; all three for an input of floats, (pixel − mean) / scale in the
+        layout "NCHW" or "NHWC".
+    """
+
+    filters: int | None = None
+    weights: Path | None = None
+    download: bool = False
+    output: str | None = None
+    layout: str | None = None
+    mean: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
+
+    def only(self, name: str, *fields: str) -> "FeatureSettings":
+        """Refuse settings other than these fields. Raises ConfigError."""
+        others = [field for field, value in asdict(self).items() if value not in (None, False) and field not in fields]
+        if others:
+            option = OPTIONS.get(others[0], f"--features-{others[0]}")
+            raise ConfigError(f"{option}: expected none for the features {name}, found one: leave it out")
+        return self

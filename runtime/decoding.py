@@ -159,6 +159,8 @@ def _unidentified(data: bytes) -> str:
         return f"expected an image that can be read here, found AVIF: pip install 'pillow>=11.3', or {CONVERT}"
     if kind and kind not in READ:
         return f"expected an image file ({EXPECTED}), found {kind}: {CONVERT}"
+    if kind == "TIFF":
+        return f"expected an image file ({EXPECTED}), found TIFF that is damaged, or of a kind unknown here: {CONVERT}"
     return f"expected an image file ({EXPECTED}), found {_glimpse(data)}"
 
 

@@ -121,7 +121,7 @@ def _opened(data: bytes) -> Image.Image:
     if kind == "HEIC":
         return _from_heic(data)
     image = pillow.open(io.BytesIO(data), formats=("AVIF",) if kind == "AVIF" and _reads_avif() else FORMATS)
-    _check_size(*image.size, most=MAX_PIXELS_WIDE if image.format in WIDE else MAX_PIXELS)
+    _check_size(image.size, MAX_PIXELS_WIDE if image.format in WIDE else MAX_PIXELS)
     tags = getattr(image, "tag_v2", {})
     if DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE) == REDUCED:
         raise InputError(f"expected an image, found the small preview in a camera's raw file: {CONVERT}")
@@ -136,7 +136,7 @@ def _from_heic(data: bytes) -> Image.Image:
         message = f"expected an image that can be read here, found HEIC: pip install 'softmax-kit[heif]', or {CONVERT}"
         raise InputError(message) from None
     file = pillow_heif.open_heif(io.BytesIO(data))
-    _check_size(*file.size, most=MAX_PIXELS_WIDE)
+    _check_size(file.size, MAX_PIXELS_WIDE)
     image: Image.Image = file.to_pillow()
     return image
 
@@ -149,7 +149,8 @@ def _reads_avif() -> bool:
     return bool(AvifImagePlugin.SUPPORTED)
 
 
-def _check_size(width: int, height: int, most: int) -> None:
+def _check_size(size: tuple[int, ...], most: int) -> None:
+    width, height = size
     if width * height > most:
         raise InputError(f"expected at most {most:,} pixels, found {width} × {height}: shrink it first")
 

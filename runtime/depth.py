@@ -53,7 +53,7 @@ def colours(image: Image.Image, reopened: Callable[[], Image.Image], shift: int)
     reopened: opens it again.
     Raises InputError where the lower bytes cannot be read and the shift asks for them.
     """
-    if image.mode.startswith("I") or not _is_deep(image):
+    if not is_deep(image):
         return image, None
     both = _both(image, reopened)
     if both is None:
@@ -64,9 +64,9 @@ def colours(image: Image.Image, reopened: Callable[[], Image.Image], shift: int)
     return image, largest
 
 
-def _is_deep(image: Any) -> bool:
+def is_deep(image: Any) -> bool:
     """Whether a file has colours of more than 8 bits, of which Pillow would keep the upper 8."""
-    if not getattr(image, "tile", ()):
+    if image.mode.startswith("I") or not getattr(image, "tile", ()):
         return False
     codec, _, _, arguments = image.tile[0]
     if codec.startswith("ppm"):
@@ -109,7 +109,7 @@ def _in_planes(image: Any) -> bool:
 
 def _bits_of_jpeg_2000(image: Any) -> int:
     """Bits of each channel of a JPEG 2000 file; 0 for other files."""
-    if image.format != "JPEG2000":
+    if image.format != "JPEG2000" or not hasattr(image.fp, "getvalue"):
         return 0
     data: bytes = image.fp.getvalue()
     at = data.find(SIZE_MARKERS) + 42

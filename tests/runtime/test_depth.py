@@ -153,3 +153,20 @@ def test_alpha_of_sixteen_bits_keeps_its_upper_byte() -> None:
     values = np.zeros((19, 23, 4), np.uint16)
     values[:, :, 3] = 0x80FF
     assert set(pixels(png(values), "RGB", 0)[0].ravel().tolist()) == {127}
+
+
+def test_pillow_images_of_sixteen_bit_colours() -> None:
+    """Pillow drops the lower byte, which is no loss where the shift is 8; nothing tells of an image that is loaded."""
+    data = png(deep(3))
+    expected = pixels(data, "RGB", 8)[0]
+    image = Image.open(io.BytesIO(data))
+    with pytest.raises(InputError, match="expected 16-bit colours in a file, found a Pillow image, which has 8 bits"):
+        ImageContract(height=19, width=23, color="RGB", shift=4).pixels(image)
+    np.testing.assert_array_equal(ImageContract(height=19, width=23, color="RGB").pixels(image), expected)
+
+
+def test_pillow_images_of_sixteen_bit_greyscale() -> None:
+    data = png(deep(1, 4095))
+    expected = pixels(data, "L", 4)[0]
+    image = Image.open(io.BytesIO(data))
+    np.testing.assert_array_equal(ImageContract(height=19, width=23, shift=4).pixels(image, Remarks()), expected)

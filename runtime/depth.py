@@ -65,13 +65,13 @@ def colours(image: Image.Image, reopened: Callable[[], Image.Image], shift: int)
 
 
 def is_deep(image: Any) -> bool:
-    """Whether a file has colours of more than 8 bits, of which Pillow would keep the upper 8."""
+    """Whether a file has colours of 16 bits, of which Pillow would keep the upper 8; it scales other depths."""
     if image.mode.startswith("I") or not getattr(image, "tile", ()):
         return False
     codec, _, _, arguments = image.tile[0]
     if codec.startswith("ppm"):
         return image.mode == "RGB" and int(arguments[-1]) > 255
-    return bool(DEEP.search(_raw_mode(image.tile[0]))) or _in_planes(image) or _bits_of_jpeg_2000(image) > 8
+    return bool(DEEP.search(_raw_mode(image.tile[0]))) or _in_planes(image) or _bits_of_jpeg_2000(image) == 16
 
 
 def _both(image: Any, reopened: Callable[[], Image.Image]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:

@@ -36,6 +36,16 @@ DEFAULTS, SGD = FitConfig(), SgdSettings()
 INTERRUPTED = 130
 LABELS = 10  # in the first line
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT]?)(i?)B?)", re.IGNORECASE)
+READING = (
+    "data_dir",
+    "image_size",
+    "color",
+    "fit",
+    "column",
+    "label_column",
+    "shift",
+    "max_unreadable",
+)  # of load_data
 PREFIXES = ("", "K", "M", "G", "T")
 
 
@@ -98,15 +108,7 @@ PREFIXES = ("", "K", "M", "G", "T")
 @click.option("--json", "as_document", is_flag=True, help="Print the report as JSON.")
 def train(
     data: str,
-    data_dir: Path | None,
     out: Path | None,
-    image_size: int | None,
-    color: str | None,
-    fit: str | None,
-    column: str | None,
-    label_column: str | None,
-    shift: int | None,
-    max_unreadable: float,
     memory_limit: int | None,
     start: Path | None,
     resume: bool,
@@ -123,6 +125,7 @@ def train(
     """
     if start and resume:
         raise click.UsageError("expected --from or --resume, found both: --resume also continues a run that had --from")
+    reading = {name: settings.pop(name) for name in READING}
     config = FitConfig(**settings)
     with needs_extra("train", "kit train"):
         from . import distributed
@@ -134,10 +137,7 @@ def train(
     device = choose_device(config.device)
     with reported_once(), distributed.group(device) as group:
         progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
-        load = partial(
-            load_data, data, data_dir=data_dir, image_size=image_size, color=color, fit=fit, shift=shift, column=column,
-            label_column=label_column, max_unreadable=max_unreadable, seed=config.seed,
-        )  # fmt: skip
+        load = partial(load_data, data, seed=config.seed, **reading)
         dataset = group.in_turn(partial(load, progress=progress.decoding))
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
         run = Run(folder, dataset, plots=report, inputs=inputs) if group.rank == 0 else None

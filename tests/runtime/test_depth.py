@@ -84,18 +84,23 @@ def test_damaged_ppm(data: bytes, message: str) -> None:
         pixels(data, "RGB", 8)
 
 
+def deepened(stated: int) -> bytes:
+    """A JPEG 2000 file that states another number of bits, which is one more than this, than it was written with."""
+    file = io.BytesIO()
+    Image.fromarray((deep(3) >> 8).astype(np.uint8)).save(file, "JPEG2000")
+    wide = bytearray(file.getvalue())
+    at = wide.index(b"\xff\x4f\xff\x51") + 42
+    wide[at : at + 9 : 3] = bytes([stated] * 3)
+    return bytes(wide)
+
+
 def unpacked(values: Deep) -> list[tuple[str, bytes]]:
     """Files of whose colours Pillow can read the upper bytes alone."""
     alpha = np.concatenate([values, np.full_like(values[:, :, :1], 65535)], 2)
-    file = io.BytesIO()
-    Image.fromarray((values >> 8).astype(np.uint8)).save(file, "JPEG2000")
-    wide = bytearray(file.getvalue())
-    at = wide.index(b"\xff\x4f\xff\x51") + 42
-    wide[at : at + 9 : 3] = bytes([15] * 3)
     return [
         ("TIFF", tiff(values, planes=True, packed=True)),
         ("TIFF", tiff(alpha, extra=1)),
-        ("JPEG2000", bytes(wide)),
+        ("JPEG2000", deepened(15)),
     ]
 
 
@@ -170,3 +175,11 @@ def test_pillow_images_of_sixteen_bit_greyscale() -> None:
     expected = pixels(data, "L", 4)[0]
     image = Image.open(io.BytesIO(data))
     np.testing.assert_array_equal(ImageContract(height=19, width=23, shift=4).pixels(image, Remarks()), expected)
+
+
+def test_a_depth_that_a_file_states_is_no_range_to_find() -> None:
+    """JPEG 2000 of 12 bits is scaled by Pillow, as HEIC is by its decoder, whatever the shift."""
+    twelve = deepened(11)
+    (found, largest), other = pixels(twelve, "RGB", 0), pixels(twelve, "RGB", 8)
+    np.testing.assert_array_equal(found, other[0])
+    assert largest is other[1] is None

@@ -12,6 +12,7 @@ from .data.decode import decode_all
 from .data.fingerprints import fingerprint, read_fingerprints
 from .data.known import KNOWN, NAMES, Arrays, read_known
 from .data.labelled import check_counts, open_labelled
+from .data.labels import check_distinct
 from .data.source import LabelledSource, Rest
 from .data.split import TEST_SHARE, hold_out
 from .data.unreadable import MAX_UNREADABLE, check_share, report_unreadable
@@ -81,6 +82,7 @@ def figures(labels: Sequence[str], found: Answers) -> dict[str, Any]:
 def places(where: str, theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]:
     """Find each of a data set's labels among the model's: int64 [K]. Raises DataError where it has others."""
     if others := [label for label in theirs if label not in ours]:
+        check_distinct(where, {"the model": [label for label in ours if label not in theirs], "the data": others})
         raise DataError(
             f"{where}: expected some of the model's {len(ours)} labels {_few(ours)}, found also {_few(others)}: rename "
             "these, or leave them out"

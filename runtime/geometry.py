@@ -23,6 +23,13 @@ def size_inside(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, in
     return max(1, _ratio(width * to_height, height)), to_height
 
 
+def is_elongated(size: tuple[int, int], target: tuple[int, int]) -> bool:
+    """Whether the aspect ratio of `size` is that of `target` times 1.5 or more, or divided by it."""
+    (width, height), (to_width, to_height) = size, target
+    sides = width * to_height, height * to_width
+    return 2 * max(sides) >= 3 * min(sides)
+
+
 def _ratio(dividend: int, divisor: int) -> int:
     """Divide, and round to the nearest integer, a half up."""
     return (2 * dividend + divisor) // (2 * divisor)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
+MATRIX_CLASSES = 100  # that a confusion matrix is written for; a document of 1,000 would have a million zeros
 
 
 def classification_metrics(
@@ -15,8 +16,9 @@ def classification_metrics(
     """Precision, recall and F1 of each class, the confusion matrix and the calibration error, ready for JSON.
 
     Returns per_class: precision, recall, f1 (0-1, and 0 for 0/0) and number of images of each label; confusion_matrix:
-    K rows of K counts, rows the true class, columns the predicted one; calibration_error: 0-1. Raises ValueError where
-    the lengths differ or a probability is not finite.
+    K rows of K counts, rows the true class, columns the predicted one; calibration_error: 0-1. Above 100 classes
+    confusion_cells stands in place of the matrix, with its cells that are not 0: the lists true and predicted, of
+    classes, and images. Raises ValueError where the lengths differ or a probability is not finite.
 
     labels: K class names.
     targets: int64 [N], N at least 1, in 0..K-1.
@@ -33,9 +35,17 @@ def classification_metrics(
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return {
         "per_class": {label: dict(zip(columns, row, strict=True)) for label, row in zip(labels, rows, strict=True)},
-        "confusion_matrix": matrix.tolist(),
+        **_confusions(matrix),
         "calibration_error": calibration_error(targets, probabilities),
     }
+
+
+def _confusions(matrix: NDArray[np.int64]) -> dict[str, Any]:
+    if len(matrix) <= MATRIX_CLASSES:
+        return {"confusion_matrix": matrix.tolist()}
+    true, predicted = matrix.nonzero()
+    cells = {"true": true, "predicted": predicted, "images": matrix[true, predicted]}
+    return {"confusion_cells": {name: column.tolist() for name, column in cells.items()}}
 
 
 def confusion_matrix(targets: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

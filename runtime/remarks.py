@@ -22,12 +22,19 @@ class Remarks:
 
     without_end: whether it is a JPEG file without its end marker, of which no pixel is missing.
     largest: the largest value of its pixels if they have more than 8 bits; else None.
+    elongated: whether its aspect ratio is far from the model's.
     """
 
     without_end: bool = False
     largest: int | None = None
+    elongated: bool = False
 
     def __bool__(self) -> bool:
+        return self.is_odd or self.elongated
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether its file is not as most are."""
         return self.without_end or self.largest is not None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from runtime.files import check_regular, write_atomic
 from runtime.image import ImageContract
 from runtime.text import one_line
 
+from .data.features import Features
 from .errors import CheckpointError, TrainerError
 
 RUNS = Path("runs")
@@ -30,21 +31,6 @@ MAX_BYTES = 8 * 2**30
 OPTIONAL_OUTPUTS = ("familiarity",)
 
 Shape: TypeAlias = tuple[int | None, ...]
-
-
-class Features(NamedTuple):
-    """A frozen graph, of whose output the regression is.
-
-    name: of the graph.
-    size: numbers that it makes of an image, D.
-    graph: uint8 [B], the bytes of its ONNX file: uint8 images [N, H, W, C] → float32 [N, D].
-    about: more about it, JSON: the licence of its weights.
-    """
-
-    name: str
-    size: int
-    graph: NDArray[np.uint8]
-    about: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

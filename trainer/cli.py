@@ -140,7 +140,7 @@ def train(
         load = partial(load_data, data, seed=config.seed, **reading)
         dataset = group.in_turn(partial(load, progress=progress.decoding))
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
-        run = Run(folder, dataset, plots=report, inputs=inputs) if group.rank == 0 else None
+        run = Run(folder, dataset, plots=report, inputs=inputs, say=progress.say) if group.rank == 0 else None
         with run.locked() if run else nullcontext():
             progress.say(f"{_summary(dataset)}; on {device.type}" + (f", {group.size} processes" * (group.size > 1)))
             begun = group.shared(_begun(run, start, resume=resume, restarted=distributed.restarted()) if run else {})

@@ -141,17 +141,18 @@ class _Fitting:
                 )
             share, labels = config.val_fraction, data.labels
             train, self._validation = hold_out(train, share, labels, seed=config.seed, name=data.name)
-        window = min(config.shuffle_window or window_for(limit), train.images.nbytes)
+        inputs, self._validation = train.inputs, self._validation and self._validation.inputs
+        window = min(config.shuffle_window or window_for(limit), inputs.images.nbytes)
         self._data, self._group, self._device = data, group, device
         self._config = replace(config, device=device.type, epochs=config.last_epoch, shuffle_window=window)
         self._sample, self._fingerprints = training_sample(train, config.seed), fingerprints(data.train.images)
-        model = initial_model(train, classes, config, group)
+        model = initial_model(inputs, classes, config, group)
         self._began = resume.provenance.get("start") if resume else None
         if start:
-            model, self._began = take_over(start, model, data.labels, data.contract), start.digest()
-        self._statistics = pixel_statistics(train.images, group) if model.mean.ndim > 1 else (model.mean, model.std)
+            model, self._began = take_over(start, model, data), start.digest()
+        self._statistics = (model.mean, model.std) if model.mean.ndim == 1 else pixel_statistics(train.images, group)
         self._model = model.to(device)
-        self._test, placed = place((within(data.test, limit), train), device, limit)
+        self._test, placed = place((within(data.test, limit).inputs, inputs), device, limit)
         weights = balanced_class_weights(train, classes).to(device) if config.class_weights == "balanced" else None
         task = Task(
             model=self._model,
@@ -232,6 +233,7 @@ class _Fitting:
             sample_images=self._sample,
             labels=self._data.labels,
             image=self._data.contract,
+            features=self._data.features,
             provenance=self._provenance(),
             progress=progress,
             state=state,

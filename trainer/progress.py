@@ -28,7 +28,9 @@ class Progress:
         self._left_out, self._printed = "", -math.inf
 
     def say(self, text: str) -> None:
-        """Print a line."""
+        """Print a line, in place of a bar where one is shown."""
+        if self._bar is not None:
+            self._bar.clear()
         if self._shown:
             note(text)
 
@@ -54,7 +56,6 @@ class Progress:
 
     def choice(self, choice: "Choice") -> None:
         """Show what was chosen."""
-        self._bar.clear()
         self.say(choice.describe())
         self._epochs, self._sparse, self._bar.total = choice.epochs, choice.lr is None, choice.epochs * self._images
 
@@ -64,7 +65,6 @@ class Progress:
 
     def epoch(self, epoch: "Epoch") -> None:
         """Show an epoch's figures."""
-        self._bar.clear()
         figures = {"train": (epoch.train_loss, epoch.train_accuracy), "test": (epoch.test_loss, epoch.test_accuracy)}
         if epoch.val_loss is not None and epoch.val_accuracy is not None:
             figures["val"] = epoch.val_loss, epoch.val_accuracy

@@ -51,8 +51,12 @@ def balanced_class_weights(train: Split, classes: int) -> Tensor:
 
 
 def training_sample(train: Split, seed: int) -> NDArray[np.uint8]:
-    """Draw some training images: uint8 [S, H, W, C], at most 1 MiB, in the order of the split."""
-    count = max(1, min(len(train), SAMPLE_COUNT, SAMPLE_BYTES // train.features))
+    """Draw some training images: uint8 [S, H, W, C], at most 1 MiB, in the order of the split.
+
+    Of images with features at least 32, as the graph of these is compared on real images alone.
+    """
+    least = 1 if train.features is None else SAMPLE_ROWS
+    count = max(1, min(len(train), SAMPLE_COUNT, max(least, SAMPLE_BYTES // train.images.shape[1:].numel())))
     drawn = np.random.default_rng(seed).choice(len(train), count, replace=False)
     rows = torch.from_numpy(np.sort(drawn))
     return torch.cat([train.images[few] for few in rows.split(SAMPLE_ROWS)]).numpy()
@@ -63,10 +67,11 @@ def golden_examples(model: Model, split: Split) -> dict[str, Any]:
 
     Returns golden_images, uint8 [G, H, W, C], and golden_probabilities, float32 [G, K].
     """
-    room = max(2, min(GOLDEN_COUNT, GOLDEN_BYTES // split.features))
+    room = max(2, min(GOLDEN_COUNT, GOLDEN_BYTES // split.images.shape[1:].numel()))
     firsts = [int((split.targets == target).nonzero()[0]) for target in split.targets.unique()[:room].tolist()]
-    images = split.images[torch.tensor(firsts)]
-    return {"golden_images": images.numpy(), "golden_probabilities": model.probabilities(images).numpy()}
+    rows = torch.tensor(firsts)
+    probabilities = model.probabilities(split.inputs.images[rows])
+    return {"golden_images": split.images[rows].numpy(), "golden_probabilities": probabilities.numpy()}
 
 
 def about(data: Dataset) -> dict[str, Any]:
@@ -95,6 +100,7 @@ def provenance(
     return {
         "data": about(data),
         "fingerprints": training_fingerprints,
+        **({"features": data.features.to_json()} if data.features else {}),
         "figures": figures,
         "settings": asdict(config),
         **({"start": start} if start else {}),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .checkpoint import Checkpoint
 from .data.dataset import Dataset, hold_out
+from .data.features import same_features
 from .distributed import ALONE, Group
 from .errors import CheckpointError, ConfigError
 from .provenance import about, pixel_statistics
@@ -69,6 +70,8 @@ def _differences(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> Iterato
 
 def _same_images(checkpoint: Checkpoint, data: Dataset, statistics: Statistics) -> bool:
     mean, std = (statistic.tolist() for statistic in statistics)
+    if not same_features(checkpoint.features, data.features):
+        return False
     then = checkpoint.provenance["data"], checkpoint.labels, checkpoint.image
     now = about(data), data.labels, data.contract
     return (*then, checkpoint.mean.tolist(), checkpoint.std.tolist()) == (*now, mean, std)

@@ -34,14 +34,22 @@ def scaling(train: Split, group: Group = ALONE) -> tuple[Tensor, Tensor]:
     return centre.float().contiguous(), scale.float()
 
 
-def moments(images: Images, group: Group = ALONE) -> Tensor:
-    """Mean and mean square of each pixel value: uint8 [N, H, W, C] → float64 [2, H, W, C].
+def standardisation(train: Split, group: Group = ALONE) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each feature, 1 where it does not vary: two float32 [1, 1, D]."""
+    mean, squares = moments(train.images, group)
+    std = (squares - mean**2).clamp_(min=0).sqrt_()
+    return mean.float(), torch.where(std > 0, std, 1.0).float()
 
-    Sums are of whole numbers, and exact for any number of images and processes.
+
+def moments(images: Images, group: Group = ALONE) -> Tensor:
+    """Mean and mean square of each pixel value: uint8 [N, H, W, C] → float64 [2, H, W, C]; of each feature likewise.
+
+    Sums of pixels are of whole numbers, and exact for any number of images and processes.
     """
+    exact = torch.float64 if images.dtype.is_floating_point else torch.float32
     sums = torch.zeros(2, *images.shape[1:], dtype=torch.float64)
     for start in range(group.rank * ROWS, len(images), group.size * ROWS):
-        values = images[start : start + ROWS].to(torch.float32)
+        values = images[start : start + ROWS].to(exact)
         sums[0] += values.sum(0).to(sums)
         sums[1] += values.square_().sum(0).to(sums)
     return group.sum(sums) / len(images)

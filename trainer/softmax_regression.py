@@ -23,7 +23,7 @@ class Model:
     weights: [K, D].
     bias: [K].
     mean, std: what standardises the pixels, in units of 0-255: the mean and standard deviation of each channel, [C], or
-        a centre and scale of each pixel value, [H, W, C].
+        a centre and scale of each pixel value, [H, W, C]; or a centre and scale of each feature, [1, 1, D].
     """
 
     weights: Tensor
@@ -32,7 +32,7 @@ class Model:
     std: Tensor
 
     def features(self, images: Tensor) -> Tensor:
-        """Standardise pixels: uint8 [N, H, W, C] → [N, D], of the weights' dtype."""
+        """Standardise pixels or features: [N, H, W, C] → [N, D], of the weights' dtype."""
         return ((images - self.mean) / self.std).flatten(1)
 
     def logits(self, features: Tensor) -> Tensor:

@@ -1,46 +1,52 @@
 """The model that a fit starts from: anew, or from another fit's weights."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import torch
 
-from runtime.image import ImageContract
-
 from .checkpoint import Checkpoint
 from .config import FitConfig
-from .data.dataset import Split
+from .data.dataset import Dataset, Split
+from .data.features import same_features
 from .distributed import ALONE, Group
 from .errors import ConfigError
 from .provenance import pixel_statistics
-from .scaling import scaling
+from .scaling import scaling, standardisation
 from .softmax_regression import Model, initialise
 
 
 def initial_model(train: Split, classes: int, config: FitConfig, group: Group = ALONE) -> Model:
-    """For "auto", weights of 0 and a centre and scale of each pixel; else random weights and the pixels' statistics."""
+    """Make the model of a fit.
+
+    For "auto", weights of 0 and a centre and scale of each pixel; else random weights and the pixels' statistics, or
+    those of each feature.
+
+    train: what the regression is fitted to, `Split.inputs`.
+    """
     if config.solver == "auto":
         centre, scale = scaling(train, group)
-        return Model(weights=torch.zeros(classes, train.features), bias=torch.zeros(classes), mean=centre, std=scale)
-    weights, bias = initialise(train.features, classes, torch.Generator().manual_seed(config.seed))
-    mean, std = pixel_statistics(train.images, group)
+        return Model(weights=torch.zeros(classes, train.dimension), bias=torch.zeros(classes), mean=centre, std=scale)
+    weights, bias = initialise(train.dimension, classes, torch.Generator().manual_seed(config.seed))
+    floats = train.images.dtype.is_floating_point
+    mean, std = standardisation(train, group) if floats else pixel_statistics(train.images, group)
     return Model(weights=weights, bias=bias, mean=mean, std=std)
 
 
-def take_over(checkpoint: Checkpoint, model: Model, labels: Sequence[str], image: ImageContract) -> Model:
+def take_over(checkpoint: Checkpoint, model: Model, data: Dataset) -> Model:
     """Replace the weights and biases of the labels that a checkpoint has; the others keep theirs.
 
     The logits of any image are the checkpoint's: x ↦ W·(x − c)/s + b is written with the model's own c′ and s′, as
     W′ = W·s′/s and b′ = b + W·(c′ − c)/s. Raises ConfigError where no label is the same, or the image differs.
 
-    labels: the model's, in output order.
-    image: what the model's images are like.
+    data: what the model is to be fitted to.
     """
-    _check(checkpoint, labels, image)
+    labels = data.labels
+    _check(checkpoint, data)
     known = [label for label in labels if label in checkpoint.labels]
     old, new = ([names.index(label) for label in known] for names in (checkpoint.labels, labels))
     centre, scale = map(torch.from_numpy, checkpoint.scaling())  # float64 [D] each
-    mean, std = (part.double().expand(image.shape).flatten() for part in (model.mean, model.std))
+    shape = data.train.inputs.images.shape[1:]
+    mean, std = (part.double().expand(shape).flatten() for part in (model.mean, model.std))
     slopes = torch.from_numpy(checkpoint.weights).double().T[old] / scale  # [k, D], of each raw pixel value
     biases = torch.from_numpy(checkpoint.bias).double()[old] + slopes @ (mean - centre)  # [k]
     weights, bias = model.weights.clone(), model.bias.clone()
@@ -48,11 +54,14 @@ def take_over(checkpoint: Checkpoint, model: Model, labels: Sequence[str], image
     return replace(model, weights=weights, bias=bias)
 
 
-def _check(checkpoint: Checkpoint, labels: Sequence[str], image: ImageContract) -> None:
-    if checkpoint.features:
+def _check(checkpoint: Checkpoint, data: Dataset) -> None:
+    labels, image = data.labels, data.contract
+    if not same_features(checkpoint.features, data.features):
+        ours, theirs = (found.name if found else "pixels" for found in (data.features, checkpoint.features))
+        found = f"others of the name {theirs}" if ours == theirs else theirs
         raise ConfigError(
-            f"expected a model of pixels to start from, found one of the features {checkpoint.features.name}: "
-            "train without --from"
+            f"expected a model of the same features to start from, {ours}, found one of {found}: use the same "
+            "--features, or train without --from"
         )
     if checkpoint.image != image:
         then, now = asdict(checkpoint.image), asdict(image)

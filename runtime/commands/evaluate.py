@@ -32,6 +32,9 @@ def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_docu
 
     A data set without test images is evaluated whole, unless the model was trained on it: then it is split as for the
     training, with its random seed. Needs neither torch nor scikit-learn; images in files need Pillow.
+
+    --json has the confusion matrix; above 100 labels it has the cells that are not 0, as lists of the true and the
+    predicted index, and of images.
     """
     classifier = load(model)
     folder = data_dir or Path(os.environ.get("KIT_DATA_DIR") or DATA_DIR)
@@ -53,10 +56,10 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield (
             f"{label:<{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  {row['f1']:6.4f}  {row['images']:>6,}"
         )
-    matrix = found["confusion_matrix"]
-    if len(matrix) > COLUMNS:
-        yield f"\nconfusion matrix: {len(matrix)} × {len(matrix)}, in --json"
+    if len(labels) > COLUMNS:
+        yield f"\nconfusion matrix: {len(labels)} × {len(labels)}, in --json"
         return
+    matrix = found["confusion_matrix"]
     size = max(len(str(count)) for row in matrix for count in row)
     yield "\nconfusion matrix: a row for each true label, a column for each predicted one"
     for label, row in zip(labels, matrix, strict=True):

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ..errors import DataError
+from .labels import check_distinct
 from .parts import Parts, in_order, part_of
-from .source import is_table, join
+from .source import is_table, join, path_inside
 from .table import Columns, Row, read_table
 from .tree import Tree, files_in, images_below
 
@@ -37,6 +38,7 @@ def by_tables(tree: Tree, tables: Sequence[str], columns: Columns) -> Parts:
                 raise DataError(f"{where} line {row.line}: expected {what}, found {row.part or 'none'}: fill it in")
             image = finder.find(table, row, said)
             if found.setdefault(image, (said, row.label)) != (said, row.label):
+                check_distinct(f"{where} line {row.line}", {f"the rows of {image}": (found[image][1], row.label)})
                 raise DataError(
                     f"{where} line {row.line}: expected one label and one part for {image}, found "
                     f"{' '.join(found[image])} and {said} {row.label}: remove one"
@@ -58,6 +60,7 @@ class _Finder:
     def __init__(self, tree: Tree) -> None:
         images = list(images_below(tree, ""))
         self._where, self._images = tree.where, set(images)
+        self._folders = {folder for folder, _ in tree.walk("")}
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in images:
             for name in {PurePosixPath(path).name, PurePosixPath(path).stem}:
@@ -65,8 +68,8 @@ class _Finder:
 
     def find(self, table: str, row: Row, part: str) -> str:
         """Find a row's image; where there is none, the path that it should have. Raises DataError."""
-        asked, line = PurePosixPath((row.image or "").replace("\\", "/")), f"{self._where}/{table} line {row.line}"
-        if asked.is_absolute() or ".." in asked.parts or ":" in asked.parts[0]:
+        asked, line = path_inside(row.image or ""), f"{self._where}/{table} line {row.line}"
+        if asked is None:
             raise DataError(
                 f"{line}: expected a path that stays in the table's folder, found {row.image}: write it relative to "
                 "the table"
@@ -81,6 +84,11 @@ class _Finder:
             raise DataError(
                 f"{line}: expected one file of the name {asked}, found {found[0]} and {found[1]}: write paths relative "
                 "to the table"
+            )
+        if not found and _parent(beside) not in self._folders:
+            raise DataError(
+                f"{line}: expected an image of the table's folder, found no folder {_parent(beside)} in it (links to "
+                "folders are not followed): copy it there, or remove the row"
             )
         return found[0] if found else beside
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..text import note
 from .known import NAMES
+from .labels import check_distinct
 from .layout import find_parts
+from .parquet_layout import is_parquet_data
 from .parts import WORDS
-from .source import LabelledSource, Source, is_archive, is_parquet_data, is_table
-from .table import Columns
+from .source import LabelledSource, Source, is_archive, is_table, without_some
+from .table import USUAL, Columns
 from .tree import Folder, Tree
 
-USUAL = Columns()
 SHOWN = 10  # classes in a message
 
 
@@ -31,6 +32,7 @@ class LabelledFiles:
 
     def __init__(self, tree: Tree, columns: Columns = USUAL, table: str | None = None) -> None:
         parts = find_parts(tree, columns, table)
+        check_distinct(tree.where, parts)
         self.name = tree.name
         self.labels: Sequence[str] = list(parts.get("train") or dict.fromkeys(_all(parts.values())))
         self._targets: dict[str, NDArray[np.int64]] = {}
@@ -51,12 +53,7 @@ class LabelledFiles:
 
     def targets(self, without: Collection[str] = ()) -> dict[str, NDArray[np.int64]]:
         """Targets of each part, int64 [n]."""
-        if not without:
-            return self._targets
-        kept = np.array([self.images.name(position) not in without for position in range(len(self.images))])
-        ends = np.cumsum([len(targets) for targets in self._targets.values()])[:-1]
-        masks = np.split(kept, ends)
-        return {part: self._targets[part][mask] for part, mask in zip(self._targets, masks, strict=True)}
+        return without_some(self.images, self._targets, without)
 
 
 def open_labelled(
@@ -74,7 +71,7 @@ def open_labelled(
     if is_parquet_data(given):
         from .labelled_parquet import LabelledParquet
 
-        return LabelledParquet(given)
+        return LabelledParquet(given, columns)
     if not os.path.lexists(given):
         raise DataError(
             f"expected one of {', '.join(NAMES)}, or a folder, an archive or a table of images, or Parquet, "

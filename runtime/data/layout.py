@@ -1,9 +1,12 @@
 """How a tree of files is laid out: which are the training, validation and test images, and of which class each is."""
 
+from collections.abc import Mapping
+
 from ..errors import DataError
 from ..text import note
 from .by_folders import by_folders
 from .by_tables import by_tables, find_tables
+from .labels import check_distinct
 from .parts import NAMES, Parts, part_of
 from .source import join
 from .table import Columns
@@ -56,6 +59,7 @@ def _read(tree: Tree, root: str, columns: Columns) -> Parts:
     found = _label_of_each(folders)
     if not stated.keys() & found.keys():
         return folders
+    check_distinct(tree.where, {tables[0]: _labels(stated), "the folders": _labels(found)})
     for image in sorted(stated):
         if found.get(image) != stated[image]:
             there = " ".join(found.get(image, ("in no class",)))
@@ -68,6 +72,10 @@ def _read(tree: Tree, root: str, columns: Columns) -> Parts:
 
 def _label_of_each(parts: Parts) -> dict[str, tuple[str, str]]:
     return {name: (part, label) for part in parts for label, names in parts[part].items() for name in names}
+
+
+def _labels(found: Mapping[str, tuple[str, str]]) -> list[str]:
+    return [label for _, label in found.values()]
 
 
 def _refuse_other_tasks(tree: Tree, root: str) -> None:

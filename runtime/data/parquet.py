@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, KitError, needs_extra
 from ..files import reason
+from .parquet_images import beside, encoded, image_column, leaves
 from .source import is_parquet, is_url
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from ..image import Encoded
 
 READ_ROWS = 16  # encoded images that are in memory at a time
 BUFFER_BYTES = 2**20
 MAGIC_BYTES = 4  # at the end of every Parquet file
-BINARY = {"binary", "binary_view", "large_binary"}
 AGAIN = "fetch it again, or leave it out"
-LAYOUT = "a column of encoded images: binary, or a struct of bytes and path as Hugging Face datasets writes it"
 
 
 class Rows(NamedTuple):
@@ -30,7 +31,7 @@ class Rows(NamedTuple):
 
     name: the file's name, as it was given.
     source: its absolute path, or its URL.
-    column: the column of encoded images.
+    column: the column of images.
     group: number of the row group.
     first: the file's row that is the group's first.
     start, stop: rows within the group.
@@ -74,7 +75,7 @@ def find_rows(name: str, source: str, *, column: str | None, size: int) -> list[
     """
     with _readable(name):
         file = _open(source)
-        images = _image_column(name, file.schema_arrow, column)
+        images = image_column(name, file.schema_arrow, column)
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         file.close(force=True)
     firsts = [sum(counts[:group]) for group in range(len(counts))]
@@ -109,11 +110,11 @@ class Reader:
     def __init__(self) -> None:
         self._file: pq.ParquetFile | None = None
         self._place: tuple[str, int] = "", 0
-        self._images: Iterator[bytes | None] = iter(())
+        self._images: Iterator[Encoded] = iter(())
         self._at = 0
 
-    def images(self, rows: Rows) -> Iterator[bytes | None]:
-        """Read encoded images one by one, None where there is none. Raises InputError."""
+    def images(self, rows: Rows) -> Iterator[Encoded]:
+        """Read images one by one, as `parquet_images.encoded`. Raises InputError."""
         with _readable(rows.name):
             if self._place != (rows.source, rows.group) or self._at > rows.start:
                 self._go_to_group(rows)
@@ -134,35 +135,32 @@ class Reader:
         if self._file is None or self._place[0] != rows.source:
             self.close()
             self._file = _open(rows.source)
-        batches = self._file.iter_batches(READ_ROWS, row_groups=[rows.group], columns=[rows.column], use_threads=False)
-        self._images = (_bytes(value) for batch in batches for value in batch.column(0).to_pylist())
+        columns = leaves(rows.column, self._file.schema_arrow.field(rows.column).type)
+        batches = self._file.iter_batches(READ_ROWS, row_groups=[rows.group], columns=columns, use_threads=False)
+        self._images = (image for batch in batches for image in encoded(batch.column(rows.column), rows.source))
         self._place, self._at = (rows.source, rows.group), 0
 
 
-def _bytes(value: dict[str, bytes | None] | bytes | None) -> bytes | None:
-    return value["bytes"] if isinstance(value, dict) else value
+def files_beside(rows: Iterable[Rows]) -> Iterator[Path]:
+    """Yield the files of images that rows name in place of bytes. Reads paths alone, and those only where bytes lack.
+
+    Where some images of a row group have bytes, files that their paths name may be among them.
+    """
+    for one in {(one.source, one.group): one for one in rows if not is_url(one.source)}.values():
+        with opened(one.source) as file:
+            found = leaves(one.column, file.schema_arrow.field(one.column).type)
+            if len(found) < 2 or not _lacks(file.metadata.row_group(one.group), found[0]):
+                continue
+            table = file.read_row_group(one.group, columns=found[1:])
+            paths = [value["path"] for value in table.column(one.column).to_pylist() if value]
+        yield from (place for path in paths if path and isinstance(place := beside(one.source, path), Path))
 
 
-def _image_column(name: str, schema: pa.Schema, wanted: str | None) -> str:
-    """Name the leaf to read. Raises InputError."""
-    leaves = {field.name: leaf for field in schema if (leaf := _image_leaf(field))}
-    if wanted is None and len(leaves) > 1:
-        raise InputError(f"{name}: expected one column of images, found {', '.join(leaves)}: choose one with --column")
-    for column, leaf in leaves.items():
-        if wanted in (None, column):
-            return leaf
-    found = ", ".join(f"{field.name}: {field.type}" for field in schema) or "no columns"
-    raise InputError(f"{name}: expected {f'{wanted}, ' if wanted else ''}{LAYOUT}, found {found}: cast or name another")
-
-
-def _image_leaf(field: pa.Field) -> str | None:
-    """Name of the binary values in a column of images, None for any other column."""
-    if str(field.type) in BINARY:
-        return str(field.name)
-    inside = (
-        {child.name: str(child.type) for child in field.type.fields} if str(field.type).startswith("struct") else {}
-    )
-    return f"{field.name}.bytes" if inside.get("bytes") in BINARY else None
+def _lacks(group: pq.RowGroupMetaData, leaf: str) -> bool:
+    """Whether a column has nulls, or the file does not say so."""
+    columns = (group.column(number) for number in range(group.num_columns))
+    known = next(column.statistics for column in columns if column.path_in_schema == leaf)
+    return not (known and known.has_null_count and known.null_count == 0)
 
 
 def _open(source: str) -> pq.ParquetFile:

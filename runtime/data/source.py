@@ -1,8 +1,8 @@
 """What a reader of labelled images hands over, and how the name of a data set tells which reader it needs."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,6 @@ from ..image import Encoded
 JSON_LINES = (".jsonl", ".ndjson")
 TABLES = (".csv", ".tsv", *JSON_LINES)
 ARCHIVES = (".zip", ".tm", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-PARQUET_FILES = ("*.parquet", "data/*.parquet")  # in a folder; the second is where the Hugging Face hub has them
 
 
 class Source(Protocol):
@@ -77,6 +76,17 @@ class Files(Sequence[Path]):
             yield [name, *file_state(self._root / name)]
 
 
+def without_some(
+    images: Source, targets: Mapping[str, NDArray[np.int64]], names: Collection[str]
+) -> dict[str, NDArray[np.int64]]:
+    """Targets of each part, int64 [n], without those of the images of these names."""
+    if not names:
+        return dict(targets)
+    kept = np.array([images.name(position) not in names for position in range(len(images))])
+    masks = np.split(kept, np.cumsum([len(of_part) for of_part in targets.values()])[:-1])
+    return {part: targets[part][mask] for part, mask in zip(targets, masks, strict=True)}
+
+
 class Rest:
     """The images of a source from the one at `first` on."""
 
@@ -123,9 +133,11 @@ def is_parquet(name: str) -> bool:
     return name.lower().endswith(".parquet")
 
 
-def is_parquet_data(name: str) -> bool:
-    """Whether a data set's name is a Parquet file, a folder of them, or the URL of either."""
-    return is_url(name) or is_parquet(name) or any(any(Path(name).glob(pattern)) for pattern in PARQUET_FILES)
+def path_inside(text: str) -> PurePosixPath | None:
+    """Read the path that a table or Parquet has for a file, relative to its own folder; None if it leads out of it."""
+    path = PurePosixPath(text.replace("\\", "/"))
+    leads_out = path.is_absolute() or not path.parts or ".." in path.parts or ":" in path.parts[0]
+    return None if leads_out else path
 
 
 def file_state(path: Path) -> tuple[int, ...]:

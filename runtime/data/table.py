@@ -28,6 +28,9 @@ class Columns(NamedTuple):
     labels: str | None = None
 
 
+USUAL = Columns()
+
+
 class Row(NamedTuple):
     """A row of a table. image: as it is written. label, part: text; None where empty. line: counted from 1."""
 

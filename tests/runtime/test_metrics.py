@@ -50,7 +50,7 @@ def test_by_hand() -> None:
     }
 
 
-@pytest.mark.parametrize("classes", [2, 3, 10, 1000])
+@pytest.mark.parametrize("classes", [2, 3, 10, 100, 101, 1000])
 def test_against_scikit_learn(classes: int) -> None:
     targets, probabilities = random_answers(classes)
     labels = [f"label {index}" for index in range(classes)]
@@ -67,7 +67,15 @@ def test_against_scikit_learn(classes: int) -> None:
     for label, scores in metrics["per_class"].items():
         assert list(scores.values()) == list(report[label].values())
 
-    matrix = np.array(metrics["confusion_matrix"])
+    if classes > 100:
+        matrix = np.zeros((classes, classes), np.int64)
+        cells = metrics["confusion_cells"]
+        matrix[cells["true"], cells["predicted"]] = cells["images"]
+        assert 0 not in cells["images"]
+        assert "confusion_matrix" not in metrics
+    else:
+        matrix = np.array(metrics["confusion_matrix"])
+        assert "confusion_cells" not in metrics
     assert matrix.shape == (classes, classes)
     assert matrix.sum(axis=1).tolist() == np.bincount(targets, minlength=classes).tolist()
     assert matrix.sum(axis=0).tolist() == np.bincount(probabilities.argmax(axis=1), minlength=classes).tolist()

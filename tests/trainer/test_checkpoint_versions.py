@@ -16,7 +16,7 @@ from export.gate.parity import reference_probabilities
 from runtime import ImageContract, load
 from runtime.decision import Decision, Familiarity, PredictionSet, Threshold
 from trainer import Checkpoint, CheckpointError, Dataset, Fit, FitConfig, fit, load_checkpoint, save_checkpoint
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 DECISION = Decision(
     temperature=1.7,

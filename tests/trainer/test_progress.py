@@ -49,6 +49,16 @@ def test_what_was_chosen_sets_the_number_of_epochs(capsys: pytest.CaptureFixture
     assert [line.split()[1] for line in said[1:]] == ["1/7", "2/7"]
 
 
+def test_a_line_takes_the_place_of_the_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    lines = Progress(2, shown=True)
+    with lines.bar(10, 0):
+        lines.say("a line")
+    before = capsys.readouterr().err.partition("a line\n")[0]
+    assert "epoch 1/2" in before
+    assert before.endswith("\r")
+
+
 def test_early_stopping_says_which_epoch_was_kept(run_kit: Kit) -> None:
     settings = ("--val-fraction", "0.3", "--lr", "1", "--epochs", "60", "--no-report")
     result = run_kit("train", "--data", "digits", *settings)

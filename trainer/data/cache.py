@@ -37,12 +37,14 @@ class CachedImages:
     images: uint8 [N, H, W, C], mapped from the cache, read-only.
     unreadable: name → reason.
     remarks: name → what is to be said of an image that could be read.
+    elongated: for each of the source's images "1" where its aspect ratio is far from the contract's, else "0".
     listing: the file for a list of unreadable images that is too long for a screen.
     """
 
     images: Pixels
     unreadable: dict[str, str]
     remarks: dict[str, Remarks]
+    elongated: str
     listing: Path
 
 
@@ -126,9 +128,11 @@ def _checksum(path: Path, count: int) -> int:
     return checksum
 
 
-def _cached(entry: Path, images: Pixels, unreadable: dict[str, str], remarks: dict[str, Any]) -> CachedImages:
+def _cached(
+    entry: Path, images: Pixels, unreadable: dict[str, str], remarks: dict[str, Any], elongated: str
+) -> CachedImages:
     noticed = {name: Remarks(**one) for name, one in remarks.items()}
-    return CachedImages(images, unreadable, noticed, entry.with_suffix(".txt"))
+    return CachedImages(images, unreadable, noticed, elongated, entry.with_suffix(".txt"))
 
 
 def _fill_cache(
@@ -163,13 +167,14 @@ def _mapped(path: Path) -> Pixels:
 
 def _write_images(
     file: BinaryIO, source: Source, contract: ImageContract, progress: Progress | None
-) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Write a .npy file of all images; return the pixels' CRC-32, and `unreadable` and `remarks` as JSON.
+) -> tuple[int, dict[str, Any]]:
+    """Write a .npy file of all images; return the pixels' CRC-32, and the rest of `CachedImages` as JSON.
 
     Written, not mapped: where a disk is full, a write raises an error, and a mapping kills the process.
     """
     unreadable: dict[str, str] = {}
     remarks: dict[str, Any] = {}
+    elongated: list[str] = []
     done = checksum = 0
     _write_header(file, len(source), contract)
     with closing(decode_all(source, contract)) as chunks:
@@ -177,13 +182,17 @@ def _write_images(
             file.write(pixels.data)
             checksum = zlib.crc32(pixels.data, checksum)
             unreadable |= {source.name(done + position): reason for position, reason in reasons.items()}
-            remarks |= {source.name(done + position): asdict(one) for position, one in noticed.items()}
-            done += len(pixels) + len(reasons)
+            remarks |= {source.name(done + position): asdict(one) for position, one in noticed.items() if one.is_odd}
+            count = len(pixels) + len(reasons)
+            elongated += (
+                "1" if position in noticed and noticed[position].elongated else "0" for position in range(count)
+            )
+            done += count
             if progress:
                 progress(done, len(source))
     file.seek(0)
     _write_header(file, len(source) - len(unreadable), contract)
-    return checksum, {"unreadable": unreadable, "remarks": remarks}
+    return checksum, {"unreadable": unreadable, "remarks": remarks, "elongated": "".join(elongated)}
 
 
 def _write_header(file: BinaryIO, count: int, contract: ImageContract) -> None:
@@ -192,6 +201,6 @@ def _write_header(file: BinaryIO, count: int, contract: ImageContract) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _seal(checksum: int, found: dict[str, dict[str, Any]]) -> int:
+def _seal(checksum: int, found: dict[str, Any]) -> int:
     """CRC-32 of the pixels, whose own is `checksum`, followed by what was found."""
     return zlib.crc32(json.dumps(found).encode(), checksum)

@@ -17,6 +17,7 @@ from runtime.errors import DataError as ReadingError
 from runtime.image import ImageContract
 
 from ..errors import DataError
+from .features import Features
 from .mapped import Images, MappedImages
 
 Arrays: TypeAlias = "Tensor | NDArray[Any]"
@@ -29,10 +30,12 @@ class Split:
     images: uint8 [N, H, W, C], a tensor, or `MappedImages` of a file, which offer the same index, slice, `split`,
         `numpy` and `to`.
     targets: int64 [N], indices into the data set's labels.
+    features: what a frozen graph makes of them, float32 [N, 1, 1, D]; None where the regression is on the pixels.
     """
 
     images: Images
     targets: Tensor
+    features: Images | None = None
 
     @classmethod
     def of(cls, images: Arrays, targets: Arrays) -> "Split":
@@ -50,16 +53,25 @@ class Split:
 
     def subset(self, rows: Tensor) -> "Split":
         """Choose the images at `rows`, int64 [n]; those in memory are copied."""
-        images = self.images.subset(rows) if isinstance(self.images, MappedImages) else self.images[rows]
-        return Split(images, self.targets[rows])
+        features = None if self.features is None else _subset(self.features, rows)
+        return Split(_subset(self.images, rows), self.targets[rows], features)
 
     @property
-    def features(self) -> int:
-        """Pixel values of an image, D."""
-        return self.images.shape[1:].numel()
+    def inputs(self) -> "Split":
+        """What the regression is fitted to, in place of images: the features, or the images themselves."""
+        return self if self.features is None else Split(self.features, self.targets)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers that the regression sees of an image, D."""
+        return self.inputs.images.shape[1:].numel()
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+def _subset(images: Images, rows: Tensor) -> Images:
+    return images.subset(rows) if isinstance(images, MappedImages) else images[rows]
 
 
 def _integers(targets: Tensor) -> Tensor:
@@ -78,6 +90,7 @@ class Dataset:
     labels: K class names, in the order of the targets.
     val: validation images of its own, if it has any.
     image: how they were brought to their size; None where they are used as they are.
+    features: the frozen graph whose output the splits' features are; None where the regression is on the pixels.
     Raises DataError where it is not fit to train on.
     """
 
@@ -87,6 +100,7 @@ class Dataset:
     test: Split
     val: Split | None = None
     image: ImageContract | None = None
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
@@ -138,7 +152,8 @@ def of_parts(
     image: as of `Dataset`.
     Raises DataError.
     """
-    parts, start = {}, 0
+    parts: dict[str, Any] = {}
+    start = 0
     for part, of_part in targets.items():
         parts[part] = Split.of(images[start : start + len(of_part)], of_part)
         start += len(of_part)

@@ -7,7 +7,7 @@ import torch
 
 from ..errors import ConfigError
 from .dataset import Split
-from .mapped import MappedImages
+from .mapped import Images, MappedImages
 from .memory import free_on
 
 DEVICE_SHARE = 0.8
@@ -27,9 +27,13 @@ def choose_device(name: str) -> torch.device:
 
 def within(split: Split, limit: int) -> Split:
     """Let images that are mapped from a file keep an eighth of the limit, in bytes, in this process."""
-    if not isinstance(split.images, MappedImages):
-        return split
-    return Split(split.images.keeping(int(KEEP_SHARE * limit)), split.targets)
+    keep = int(KEEP_SHARE * limit)
+    features = None if split.features is None else _keeping(split.features, keep)
+    return Split(_keeping(split.images, keep), split.targets, features)
+
+
+def _keeping(images: Images, keep: int) -> Images:
+    return images.keeping(keep) if isinstance(images, MappedImages) else images
 
 
 def place(splits: Iterable[Split], device: torch.device, limit: int) -> list[Split]:

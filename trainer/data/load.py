@@ -68,12 +68,13 @@ def load_data(
 
         data = load_known(str(name), Path(data_dir or os.environ.get("KIT_DATA_DIR") or DEFAULT_DATA_DIR))
         return _conform(data, contract or given(data.contract))
-    fixed = contract is not None or shift is not None
+    asked, choose = contract is not None, contract is None and shift is None
     usual = ImageContract(height=SIZE, width=SIZE, color="RGB", shift=MAX_SHIFT if shift is None else shift)
     try:
         source = open_labelled(name, column=column, label_column=label_column)
         contract = contract or given(usual)
-        return _decoded(source, contract, seed, fixed=fixed, progress=progress, max_unreadable=max_unreadable)
+        reading = {"progress": progress, "max_unreadable": max_unreadable}
+        return _decoded(source, contract, seed, choose=choose, advise=not (fit or asked), **reading)
     except errors.DataError as error:  # the readers' own is no TrainerError
         raise DataError(str(error)) from None
 
@@ -85,15 +86,21 @@ def _contract(size: int | None, color: str | None, fit: str | None, usual: Image
     )
 
 
-def _decoded(source: "LabelledSource", contract: ImageContract, seed: int, *, fixed: bool, **settings: Any) -> Dataset:
-    """Decode the images; fixed: whether the contract's shift was given and is not to be chosen."""
+def _decoded(
+    source: "LabelledSource", contract: ImageContract, seed: int, *, choose: bool, advise: bool, **settings: Any
+) -> Dataset:
+    """Decode the images.
+
+    choose: whether to choose the contract's shift.
+    advise: whether to say which fit suits the images.
+    """
     from .cache import cached_images, default_cache_dir
     from .shift import choose_shift
 
     where = source.images.where
     check_trainable(where, source.labels, source.targets())
     cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), **settings)
-    shift = contract.shift if fixed else choose_shift(source, cached.remarks)
+    shift = choose_shift(source, cached.remarks) if choose else contract.shift
     if shift != contract.shift:
         contract = replace(contract, shift=shift)
         cached = cached_images(source.images, contract, cache_dir=default_cache_dir(), **settings)
@@ -101,9 +108,21 @@ def _decoded(source: "LabelledSource", contract: ImageContract, seed: int, *, fi
         report_unreadable(source.name, cached.unreadable, len(source.images), cached.listing)
     for message in messages(tally(cached.remarks.values(), shift), len(cached.images), shift):
         note(f"{source.name}: {message}")
+    if advise:
+        _advise(source.name, cached.elongated[: len(source.targets()["train"])], contract)
     targets = source.targets(cached.unreadable)
     check_trainable(where, source.labels, targets)
     return of_parts(source.name, source.labels, cached.images, targets, seed=seed, image=contract)
+
+
+def _advise(name: str, elongated: str, contract: ImageContract) -> None:
+    """Recommend another fit where most training images are far from the model's aspect ratio."""
+    if 2 * elongated.count("1") > len(elongated):
+        note(
+            f"{name}: {elongated.count('1'):,} of {len(elongated):,} training images have a side at least 1.5 times "
+            f"the other, and are stretched to {contract.height} × {contract.width}: --fit crop or --fit pad keeps "
+            "their shapes"
+        )
 
 
 def _conform(data: Dataset, contract: ImageContract) -> Dataset:

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,27 +15,27 @@ TAKE_BYTES = 2**22  # of images that are copied before pages are released, as ea
 
 
 class MappedImages:
-    """Images mapped from a file, all of them or some, that can be read like a tensor: uint8 [N, H, W, C].
+    """Images or features mapped from a file, all of them or some, that can be read like a tensor: [N, H, W, C].
 
     Whatever is read is a copy.
 
-    pixels: the mapped array, [M, H, W, C] or [M, H, W].
+    pixels: the mapped array, [M, H, W, C] or [M, H, W]; uint8, or float32 for features.
     rows: int64 [N], which images; by default all.
     keep: bytes of the file that may be in this process before they are released; they may stay in the system's page
         cache.
     """
 
-    dtype = torch.uint8
     device = torch.device("cpu")
     ndim = 4
 
-    def __init__(self, pixels: NDArray[np.uint8], rows: Tensor | None = None, *, keep: int = KEEP_BYTES) -> None:
+    def __init__(self, pixels: NDArray[Any], rows: Tensor | None = None, *, keep: int = KEEP_BYTES) -> None:
         self._mapping = _mapping(pixels)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
             self._pixels = torch.as_tensor(pixels)
         if self._pixels.ndim == 3:
             self._pixels = self._pixels[..., None]
+        self.dtype = self._pixels.dtype
         self._array, self._rows = pixels, rows
         self._keep, self._taken = keep, 0
 
@@ -51,7 +50,7 @@ class MappedImages:
     @property
     def nbytes(self) -> int:
         """What the images would take in memory."""
-        return self.shape.numel()
+        return self.shape.numel() * self._pixels.itemsize
 
     def __getitem__(self, which: int | slice | Tensor) -> Tensor:
         """Copy one image [H, W, C], or several [n, H, W, C]: by a slice, their rows int64 [n], or a mask bool [N]."""
@@ -62,7 +61,7 @@ class MappedImages:
         return self.take(which.nonzero()[:, 0] if which.dtype == torch.bool else which)
 
     def take(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
-        """Copy the images at `rows`, int64 [n], to `out` or to new memory: uint8 [n, H, W, C]."""
+        """Copy the images at `rows`, int64 [n], to `out` or to new memory: [n, H, W, C]."""
         rows = rows if self._rows is None else self._rows[rows]
         each = self._pixels[0].nbytes
         taken = torch.empty((len(rows), *self._pixels.shape[1:]), dtype=self.dtype) if out is None else out
@@ -95,9 +94,9 @@ class MappedImages:
             start += len(block)
         return images
 
-    def numpy(self) -> NDArray[np.uint8]:
+    def numpy(self) -> NDArray[Any]:
         """Copy all images to memory."""
-        array: NDArray[np.uint8] = self.to(self.device).numpy()
+        array: NDArray[Any] = self.to(self.device).numpy()
         return array
 
     def _release(self) -> None:
@@ -111,7 +110,7 @@ Images: TypeAlias = Tensor | MappedImages
 
 
 def take(images: Images, rows: Tensor, out: Tensor) -> Tensor:
-    """Copy the images at `rows`, int64 [n], to `out`, uint8 [n, H, W, C]."""
+    """Copy the images at `rows`, int64 [n], to `out`, [n, H, W, C]."""
     if isinstance(images, MappedImages):
         return images.take(rows, out)
     return torch.index_select(images, 0, rows, out=out)

@@ -29,7 +29,7 @@ class Minibatch(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Several minibatches. pixels: uint8 [n, D]. targets: int64 [n]. onehot: float32 [K, n]. sizes: of each."""
+    """Several minibatches. pixels: [n, D]. targets: int64 [n]. onehot: float32 [K, n]. sizes: of each."""
 
     pixels: Tensor
     targets: Tensor
@@ -56,8 +56,9 @@ def minibatches(
     skip: minibatches to leave out at the start.
     group: the processes that share each minibatch; this one gets its part, which may be empty.
     """
-    classes, pixels = model.weights.shape
-    per_block = max(1, BLOCK_BYTES // (size * (pixels + classes * model.bias.itemsize)))
+    classes, dimension = model.weights.shape
+    each = dimension * split.images.dtype.itemsize + classes * model.bias.itemsize
+    per_block = max(1, BLOCK_BYTES // (size * each))
     longest = min(per_block * size, len(split))
     gatherer, rows = Gatherer(model, split, longest, device), RowBuffer(model, min(size, longest))
     parts = (
@@ -85,7 +86,7 @@ class RowBuffer:
         self._rows = model.weights.new_empty((size, model.weights.shape[1]))
 
     def features(self, pixels: Tensor) -> Tensor:
-        """uint8 [B, D] → [B, D], of the weights' dtype; holds until the next call."""
+        """[B, D] → [B, D], of the weights' dtype; holds until the next call."""
         rows = self._rows if len(pixels) == len(self._rows) else self._rows[: len(pixels)]
         return torch.addcmul(self._offset, rows.copy_(pixels), self._scale, out=rows)
 
@@ -100,7 +101,7 @@ class Gatherer:
         self._model, self._split, self._device = model, split, device
         self._home = split.targets.device
         self._buffer, self._other = torch.empty(
-            (2, longest, *split.images.shape[1:]), dtype=torch.uint8, device=self._home
+            (2, longest, *split.images.shape[1:]), dtype=split.images.dtype, device=self._home
         )
 
     @torch.inference_mode()

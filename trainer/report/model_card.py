@@ -6,12 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runtime.image import CHANNELS
+from runtime.metrics import MATRIX_CLASSES
 
 from ..config import Choice
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 WORST = 5
+SHOWN = 20  # labels, where there are too many: of the best and of the worst, and in the list of all
 REORDERING = ("LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # Unicode's bidirectional controls
 
 CARD = """\
@@ -46,7 +51,7 @@ be right for {baseline:.1%} of them. Calibration error {calibration:.4f}: by so 
 predicted label differs from how often such a prediction is right (expected calibration error, 15 bins).
 
 {splits}{curves}
-By label, on the test images:
+By label, on the test images{which}:
 
 {per_class}
 ### What it confuses
@@ -75,16 +80,20 @@ An image file of any size is brought to {height} × {width} pixels, {color}, as 
 {versions}"""
 
 
-def model_card(report: Mapping[str, Any], *, plots: bool) -> str:
+def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: bool) -> str:
     """Write the model card of a run, in Markdown (GitHub's, for its tables).
 
     No time, path or duration goes in: equal runs give equal cards.
 
     report: content of report.json.
+    matrix: confusion matrix, int64 [K, K], rows the true label.
     plots: whether to show the plots of `write_plots`, which lie beside the card.
     """
     image, metrics, figures = report["image"], report["metrics"], report["figures"]
-    matrix, labels = metrics["confusion_matrix"], [escape(label) for label in report["labels"]]
+    labels, per_class = report["labels"], metrics["per_class"]
+    best, worst = _best_and_worst(per_class)
+    many = len(labels) > MATRIX_CLASSES
+    which = f", the {len(best)} best and the {len(worst)} worst of {len(labels):,} labels by F1; report.json has all"
     channels = CHANNELS[image["color"]]
     checkpoint = Path(report["checkpoint"])
 
@@ -99,15 +108,16 @@ def model_card(report: Mapping[str, Any], *, plots: bool) -> str:
         channels=channels,
         color="greyscale" if channels == 1 else "RGB",
         classes=len(labels),
-        labels=", ".join(labels),
+        labels=_list(labels),
         counts=_counts(report["data"]),
         accuracy=figures["test_accuracy"],
         loss=figures["test_loss"],
-        baseline=max(map(sum, matrix)) / sum(map(sum, matrix)),
+        baseline=matrix.sum(axis=1).max() / matrix.sum(),
         calibration=metrics["calibration_error"],
         splits=_splits(figures),
         curves=show("Loss and accuracy by epoch", "curves.png"),
-        per_class=_per_class(report["labels"], metrics["per_class"]),
+        which=which if many else "",
+        per_class=_per_class(best + worst if many else labels, per_class),
         confusions=_confusions(labels, matrix),
         confusion_plots=show("Confusion matrix", "confusion.png") + show("Worst mistakes", "mistakes.png"),
         checkpoint=checkpoint.name,
@@ -150,6 +160,19 @@ def _splits(figures: Mapping[str, Any]) -> str:
     return _table(("images", "loss", "accuracy"), rows)
 
 
+def _list(labels: Sequence[str]) -> str:
+    few = labels if len(labels) <= MATRIX_CLASSES else labels[:SHOWN]
+    rest = f" and {len(labels) - len(few):,} more, which report.json lists" if len(labels) > len(few) else ""
+    return ", ".join(map(escape, few)) + rest
+
+
+def _best_and_worst(per_class: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """Find the labels with the highest F1 and those with the lowest, both from high to low."""
+    measured = [label for label, scores in per_class.items() if scores["images"]]
+    measured.sort(key=lambda label: -per_class[label]["f1"])
+    return measured[:SHOWN], measured[SHOWN:][-SHOWN:]
+
+
 def _per_class(labels: Sequence[str], per_class: Mapping[str, Mapping[str, Any]]) -> str:
     """Lay the scores out, a row for each label; "–" where no test image has the label, as nothing was measured."""
     rows = []
@@ -160,15 +183,16 @@ def _per_class(labels: Sequence[str], per_class: Mapping[str, Mapping[str, Any]]
     return _table(("label", "precision", "recall", "F1", "test images"), rows)
 
 
-def _confusions(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-    """List the most frequent confusions. labels: escaped."""
-    cells = [(count, true, predicted) for true, row in enumerate(matrix) for predicted, count in enumerate(row)]
-    wrong = sorted((cell for cell in cells if cell[0] and cell[1] != cell[2]), key=lambda cell: -cell[0])
-    if not wrong:
+def _confusions(labels: Sequence[str], matrix: NDArray[np.int64]) -> str:
+    """List the most frequent confusions."""
+    wrong = matrix - np.diag(matrix.diagonal())
+    cells = sorted(np.argwhere(wrong), key=lambda cell: -wrong[tuple(cell)])
+    if not cells:
         return "Nothing: every test image got its true label.\n"
     return "".join(
-        f"- Of {sum(matrix[true]):,} test images of {labels[true]}, {count:,} got the label {labels[predicted]}.\n"
-        for count, true, predicted in wrong[:WORST]
+        f"- Of {matrix[true].sum():,} test images of {escape(labels[true])}, {matrix[true, predicted]:,} got the label "
+        f"{escape(labels[predicted])}.\n"
+        for true, predicted in cells[:WORST]
     )
 
 

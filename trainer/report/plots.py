@@ -5,7 +5,7 @@ Drawn with matplotlib's objects and the Agg backend, never pyplot: the caller's 
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +20,24 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from runtime.files import replacing
+from runtime.text import note
 
 from ..errors import TrainerError
+from .fonts import families_for
 from .model_card import plain_line
+from .names import shorten
 
 if TYPE_CHECKING:
     from ..data.mapped import Images
 
 WIDTH = 8.0
 DPI = 150
-LABEL_LENGTH = 18
+FONT_SIZE = 9  # points
+CHARACTER = 0.6  # mean width of a character, in font sizes
+TICK_ROOM = 130  # points for a class name beside the confusion matrix
 CELL_NUMBERS = 20
 TICKS = 50
+CELLS = 250  # of a row, as smaller ones than 3 pixels would fade away
 WEIGHTS = 25
 SHOWN_SHARE = 0.998  # of the weights; the few beyond would leave the others pale
 MISTAKES = 16
@@ -39,8 +45,8 @@ MISTAKES_ACROSS = 4
 MARKED_EPOCHS = 30
 SPLITS = (("train", "training", "#4477aa"), ("val", "validation", "#aa7700"), ("test", "test", "#cc3344"))
 STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9,
+    "font.size": FONT_SIZE,
+    "axes.titlesize": FONT_SIZE,
     "figure.titlesize": 11,
     "figure.titleweight": "bold",
     "figure.constrained_layout.h_pad": 0.06,
@@ -58,45 +64,43 @@ def write_plots(
     labels: Sequence[str],
     weights: NDArray[np.float32],
     shape: tuple[int, int, int],
-    confusion: Sequence[Sequence[int]],
+    confusion: NDArray[np.int64],
     images: "Images | NDArray[np.uint8]",
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
+    say: Callable[[str], None] = note,
 ) -> list[Path]:
     """Write curves.png, confusion.png, weights.png and mistakes.png into `folder`; return their paths.
 
-    Equal input gives equal bytes with the same matplotlib. Raises TrainerError where the folder cannot be written to.
+    Of the user's settings of matplotlib the font family counts alone: equal input gives equal bytes with the same
+    matplotlib and fonts. Raises TrainerError where the folder cannot be written to.
 
     history: rows with epoch, and train_loss, train_accuracy and so on for train, val and test; None is left out.
     labels: K class names.
     weights: [D, K].
     shape: (H, W, C), C 1 or 3, with D = H·W·C.
-    confusion: K rows of K counts, rows the true class.
+    confusion: counts, [K, K], rows the true class.
     images: test images, [N, H, W, C].
     targets: [N].
     probabilities: the model's, [N, K].
+    say: prints a note about characters that no font has.
     """
-    names = [shorten(label) for label in labels]
+    families = families_for("".join(map(plain_line, labels)), say)
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # a box stands for it, which will do
+        # These were noted above. Older releases add the second one.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from|Matplotlib currently does not support", UserWarning)
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams.update(STYLE | {"font.family": families})
         figures = {
             "curves.png": curves(history),
-            "confusion.png": confusions(names, np.asarray(confusion)),
-            "weights.png": weight_images(names, weights, shape),
-            "mistakes.png": mistakes(names, images, targets, probabilities),
+            "confusion.png": confusions(labels, confusion),
+            "weights.png": weight_images(labels, weights, shape),
+            "mistakes.png": mistakes(labels, images, targets, probabilities),
         }
         for name, figure in figures.items():
             with replacing(folder / name, TrainerError) as part:
                 figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
     return [folder / name for name in figures]
-
-
-def shorten(label: str) -> str:
-    """Cut a label to one line of at most LABEL_LENGTH characters."""
-    line = plain_line(label)
-    return line if len(line) <= LABEL_LENGTH else line[: LABEL_LENGTH - 1].rstrip() + "…"
 
 
 def curves(history: History) -> Figure:
@@ -119,25 +123,38 @@ def curves(history: History) -> Figure:
     return figure
 
 
-def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> Figure:
-    """Draw the confusion matrix, int64 [K, K], rows the true label; shade by row, so that rare labels show too."""
+def confusions(labels: Sequence[str], matrix: NDArray[np.int64]) -> Figure:
+    """Draw the confusion matrix, int64 [K, K], rows the true label; shade by row, so that rare labels show too.
+
+    Of more labels than CELLS, a cell stands for several: it shows the largest share.
+    """
     figure = _figure(6.9)
     axes = figure.subplots()
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)  # [K, K]
     # The square root lifts the few per cent of a confusion off the white of none at all.
-    shading = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
-    ticks = range(0, len(names), math.ceil(len(names) / TICKS))
-    shown, size = [names[tick] for tick in ticks], 9 if len(names) <= CELL_NUMBERS else 6
-    axes.set_xticks(ticks, shown, fontsize=size, ha="right", va="center", rotation_mode="anchor")
-    axes.tick_params(axis="x", rotation=45 if len(names) <= CELL_NUMBERS else 90)
-    axes.set_yticks(ticks, shown, fontsize=size)
+    step = math.ceil(len(labels) / CELLS)
+    extent = (-0.5, len(labels) - 0.5, len(labels) - 0.5, -0.5)
+    shading = axes.imshow(_largest(shares, step), cmap="Blues", norm=PowerNorm(0.5, 0, 1), extent=extent)
+    few = len(labels) <= CELL_NUMBERS
+    size = FONT_SIZE if few else 6
+    ticks = range(0, len(labels), math.ceil(len(labels) / TICKS))
+    names = shorten(labels, _characters(TICK_ROOM, size))[:: ticks.step]
+    axes.set_xticks(ticks, names, fontsize=size, ha="right", va="center", rotation_mode="anchor")
+    axes.tick_params(axis="x", rotation=45 if few else 90)
+    axes.set_yticks(ticks, names, fontsize=size)
     axes.set(xlabel="predicted label", ylabel="true label")
-    if len(names) <= CELL_NUMBERS:
+    if few:
         _write_counts(axes, matrix, shares)
     bar = figure.colorbar(shading, shrink=0.6, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 1], format="{x:.0%}")
-    bar.set_label("share of the true label's images")
+    bar.set_label("share of the true label's images" + f", the largest of {step} × {step} labels" * (step > 1))
     figure.suptitle(f"{matrix.trace():,} of {matrix.sum():,} test images got their true label")
     return figure
+
+
+def _largest(cells: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    """The largest of each `step` × `step` cells."""
+    starts = np.arange(0, len(cells), step)
+    return np.maximum.reduceat(np.maximum.reduceat(cells, starts, axis=0), starts, axis=1)
 
 
 def _write_counts(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
@@ -149,17 +166,18 @@ def _write_counts(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.floa
         text.set_in_layout(False)  # it lies inside its cell, so that measuring hundreds is lost time
 
 
-def weight_images(names: Sequence[str], weights: NDArray[np.float32], shape: tuple[int, int, int]) -> Figure:
+def weight_images(labels: Sequence[str], weights: NDArray[np.float32], shape: tuple[int, int, int]) -> Figure:
     """Draw each class's weights, float32 [D, K], as an image; a colour model's as RGB about mid-grey."""
     height, width, channels = shape
     shown = weights.T[:WEIGHTS].reshape(-1, height, width, channels)
     limit = float(np.quantile(np.abs(shown), SHOWN_SHARE)) or 1.0
     columns = min((5, 4, 3), key=lambda count: -len(shown) % count) if len(shown) > 5 else len(shown)
-    which = "each label" if len(shown) == len(names) else f"each of the first {len(shown)} of {len(names):,} labels"
+    which = "each label" if len(shown) == len(labels) else f"each of the first {len(shown)} of {len(labels):,} labels"
     foot = 0.7 if channels == 1 else 0.2
     figure, cells = _grid(
         len(shown), columns, height / width, f"Weights: what speaks for {which}", text=0.25, foot=foot
     )
+    names = shorten(labels, _characters(72 * WIDTH / max(columns, 3)))
     for axes, name, image in zip(cells, names, shown, strict=False):
         _fit(axes.set_title(name), columns)
         if channels == 1:
@@ -175,7 +193,7 @@ def weight_images(names: Sequence[str], weights: NDArray[np.float32], shape: tup
 
 
 def mistakes(
-    names: Sequence[str],
+    labels: Sequence[str],
     images: "Images | NDArray[np.uint8]",
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
@@ -189,6 +207,7 @@ def mistakes(
         return figure
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     title = f"The most confident of {len(wrong):,} mistakes in {len(targets):,} test images"
+    names = shorten(labels, _characters(72 * WIDTH / MISTAKES_ACROSS))
     figure, cells = _grid(len(worst), MISTAKES_ACROSS, images.shape[1] / images.shape[2], title, text=0.7)
     for axes, index in zip(cells, worst, strict=True):
         pixels = np.asarray(images[int(index)])
@@ -219,6 +238,11 @@ def _grid(
         axes.remove()
     figure.suptitle(title)
     return figure, cells[:count]
+
+
+def _characters(points: float, size: float = FONT_SIZE) -> int:
+    """Count the characters of mean width that fit."""
+    return int(points / (CHARACTER * size))
 
 
 def _fit(text: Text, columns: int) -> None:

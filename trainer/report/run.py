@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.files import FilePath, check_name, check_target, discard_parts, locked, writable, write_atomic
-from runtime.metrics import classification_metrics
-from runtime.text import as_json
+from runtime.metrics import MATRIX_CLASSES, classification_metrics, confusion_matrix
+from runtime.text import as_json, note
 
 from ..checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
 from ..data.dataset import Dataset
@@ -25,7 +25,7 @@ from ..errors import CheckpointError, TrainerError
 from ..fitting import EVALUATION_BATCH, Fit
 from .model_card import model_card
 
-HISTORY, REPORT, CARD = "history.csv", "report.json", "MODEL_CARD.md"
+HISTORY, REPORT, CARD, CONFUSION = "history.csv", "report.json", "MODEL_CARD.md", "confusion.csv"
 UNFINISHED = "unfinished"
 PLOTS = ("curves.png", "confusion.png", "weights.png", "mistakes.png")
 
@@ -38,14 +38,25 @@ class Run:
 
     plots: whether to draw them when training ends.
     inputs: files and folders that the data were read from.
+    say: prints notes.
     Raises TrainerError where its files cannot be written, before anything is trained.
     """
 
-    def __init__(self, folder: Path, data: Dataset, *, plots: bool, inputs: Sequence[FilePath] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Dataset,
+        *,
+        plots: bool,
+        inputs: Sequence[FilePath] = (),
+        say: Callable[[str], None] = note,
+    ) -> None:
         self.folder, self.checkpoint_path = folder, folder / FILE_NAME
-        self._data, self._plots = data, plots
+        self._data, self._plots, self._say = data, plots, say
         check_name(folder, TrainerError, inputs)
-        for name in (HISTORY, REPORT, CARD, FILE_NAME, *(PLOTS if plots else ())):
+        self._many = len(data.labels) > MATRIX_CLASSES
+        more = (*(PLOTS if plots else ()), *([CONFUSION] if self._many else ()))
+        for name in (HISTORY, REPORT, CARD, FILE_NAME, *more):
             check_target(folder / name, TrainerError, inputs)
         before = any(os.path.lexists(folder / name) for name in (HISTORY, FILE_NAME))
         self._unfinished = folder / UNFINISHED if before else folder
@@ -102,33 +113,53 @@ class Run:
     def _write_report(self, fit: Fit) -> None:
         probabilities, targets = heldout_probabilities(fit, self._data), self._data.test.targets.numpy()
         image, labels = fit.checkpoint.image, fit.checkpoint.labels
+        confusion = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
+        metrics = classification_metrics(labels, targets, probabilities)
+        if self._many:
+            del metrics["confusion_cells"]
+            metrics["confusion_file"] = CONFUSION
+            self._write(CONFUSION, confusion_csv(labels, confusion))
+        else:
+            self._discard_confusion()
         report = {
             **{name: value for name, value in fit.checkpoint.provenance.items() if name != "fingerprints"},
             "labels": list(labels),
             "image": {"height": image.height, "width": image.width, "color": image.color},
-            "metrics": classification_metrics(labels, targets, probabilities),
+            "metrics": metrics,
             "converged": fit.converged,
             "seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
             "checkpoint": str(self.checkpoint_path),
         }
         self._write(REPORT, as_json(report) + "\n")
-        self._write(CARD, model_card(report, plots=self._plots))
-        if not self._plots:
-            return
+        self._write(CARD, model_card(report, confusion, plots=self._plots))
+        if self._plots:
+            self._draw(fit, confusion, targets, probabilities)
+
+    def _draw(
+        self, fit: Fit, confusion: NDArray[np.int64], targets: NDArray[np.int64], probabilities: NDArray[np.float32]
+    ) -> None:
         with _folder_of_matplotlib(self.folder):
             from .plots import write_plots
 
             write_plots(
                 self.folder,
                 history=[asdict(epoch) for epoch in fit.history],
-                labels=labels,
+                labels=fit.checkpoint.labels,
                 weights=fit.checkpoint.weights,
-                shape=image.shape,
-                confusion=report["metrics"]["confusion_matrix"],
+                shape=fit.checkpoint.image.shape,
+                confusion=confusion,
                 images=self._data.test.images,
                 targets=targets,
                 probabilities=probabilities,
+                say=self._say,
             )
+
+    def _discard_confusion(self) -> None:
+        """Remove the confusion matrix of an earlier run, if its report names it."""
+        with suppress(CheckpointError, AttributeError, KeyError, TypeError):  # no such report, or other content
+            if self.report()["metrics"].get("confusion_file") == CONFUSION:
+                with writable(self.folder, TrainerError):
+                    (self.folder / CONFUSION).unlink(missing_ok=True)
 
     def _write(self, name: str, text: str) -> None:
         write_atomic(self.folder / name, text.encode(), TrainerError)
@@ -159,7 +190,7 @@ def _folder_of_matplotlib(folder: Path) -> Iterator[None]:
 
 def heldout_probabilities(fit: Fit, data: Dataset) -> NDArray[np.float32]:
     """The model's probabilities of the test images: float32 [N, K]."""
-    blocks = data.test.images.split(EVALUATION_BATCH)
+    blocks = data.test.inputs.images.split(EVALUATION_BATCH)
     return np.concatenate([fit.model.probabilities(block).numpy() for block in blocks])
 
 
@@ -169,4 +200,13 @@ def history_csv(history: Iterable[Epoch]) -> str:
     writer = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(epoch) for epoch in history)
+    return text.getvalue()
+
+
+def confusion_csv(labels: Sequence[str], matrix: NDArray[np.int64]) -> str:
+    """Lay a confusion matrix [K, K] out as CSV: a header with the predicted labels, then a row for each true label."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["true label", *labels])
+    writer.writerows([label, *row] for label, row in zip(labels, matrix.tolist(), strict=True))
     return text.getvalue()

@@ -130,4 +130,4 @@ class Auto:
 
 def sample_size(train: Split) -> int:
     """On how many of the training images weight decay is found."""
-    return min(len(train), IMAGES, max(1, VALUES // train.features))
+    return min(len(train), IMAGES, max(1, VALUES // train.dimension))

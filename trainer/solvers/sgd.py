@@ -41,7 +41,9 @@ class Sgd:
         sums = FastAccumulator(*before, class_weights=task.class_weights, group=group)
         schedule, steps = SCHEDULES[config.sgd.schedule], config.last_epoch * per_epoch
         rates = schedule(config.sgd.lr, (epoch - 1) * per_epoch + done, steps)
-        order = shuffled(len(task.train), task.train.features, window=task.window, seed=config.seed, epoch=epoch)
+        order = shuffled(
+            len(task.train), task.train.images[0].nbytes, window=task.window, seed=config.seed, epoch=epoch
+        )
         batches = minibatches(model, task.train, size, task.device, order=order, skip=done, group=group)
         with threads_for(size * model.weights.numel()):
             for features, targets, onehot in batches:

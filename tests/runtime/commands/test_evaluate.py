@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 from sklearn import metrics
 
 import runtime
 from export import export
 from export.formats import FORMATS
-from runtime.evaluation import Answers, figures
+from runtime.errors import DataError
+from runtime.evaluation import Answers, figures, places
 from tests.export.folders import lay_out
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, Dataset, FitConfig, fit
+from trainer.data.dataset import Split
 
 FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
 HOSTILE = "\x1b[31mdark"
@@ -109,6 +114,22 @@ def test_text(run_kit: Kit, model: Path) -> None:
     assert [list(map(int, row.split()[1:])) for row in rows[12:]] == found["confusion_matrix"]
 
 
+@pytest.mark.parametrize(("classes", "key"), [(100, "confusion_matrix"), (101, "confusion_cells")])
+def test_of_many_labels(classes: int, key: str, run_kit: Kit, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    targets = torch.arange(2 * classes) % classes
+    images = torch.from_numpy(generator.integers(0, 256, (2 * classes, 4, 4, 3), dtype=np.uint8))
+    labels = tuple(f"label {index:03}" for index in range(classes))
+    split = Split(images, targets)
+    data = Dataset(name="many", labels=labels, train=split, test=split)
+    export(fit(data, FitConfig(solver="sgd", epochs=1, device="cpu")).checkpoint, "onnx", tmp_path / "many.onnx")
+    lay_out(tmp_path / "many", data, labels, each=2)
+    found = evaluate(run_kit, tmp_path / "many.onnx", tmp_path / "many", "--all")
+    assert {name for name in found if "confusion" in name} == {key}
+    result = run_kit("evaluate", "--model", tmp_path / "many.onnx", "--data", tmp_path / "many", "--all")
+    assert result.stdout.splitlines()[-1] == f"confusion matrix: {classes} × {classes}, in --json"
+
+
 @pytest.fixture
 def two(tiny: Dataset, tmp_path: Path) -> Callable[..., Path]:
     """An artefact of two labels for images of one size, and a folder of such images."""
@@ -149,6 +170,28 @@ def test_other_labels(run_kit: Kit, model: Path, digits: Dataset) -> None:
         "kit: pictures: expected some of the model's 10 labels '0', '1', '2' and 7 more, found also "
         r"'\x1b[31mdark', 'five': rename these, or leave them out" + "\n"
     )
+
+
+def test_labels_that_are_taken_for_the_models() -> None:
+    message = r"pets: expected labels that differ in .*, found 'Cat' in the data and 'cat' in the model: write them"
+    with pytest.raises(DataError, match=message):
+        places("pets", ["Cat", "dog"], ["dog", "cat"])
+    with pytest.raises(DataError, match="found also 'cow'"):
+        places("pets", ["Cat", "cat", "cow"], ["cat", "Cat"])
+    assert places("pets", ["Cat", "cat"], ["cat", "Cat"]).tolist() == [1, 0]
+
+
+def test_parquet_with_a_model_of_a_folder(run_kit: Kit, digits: Dataset, tmp_path: Path) -> None:
+    lay_out(Path("pictures"), digits, digits.labels[:3], each=20)
+    settings = ("--image-size", "8", "--color", "L", "--device", "cpu", "--no-report")
+    assert run_kit("train", "--data", "pictures", *settings).exit_code == 0
+    assert run_kit("export", "runs/pictures").exit_code == 0
+    paths = sorted(Path("pictures").rglob("*.png"))
+    rows = {"image": [path.read_bytes() for path in paths], "label": [path.parent.name for path in paths]}
+    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
+    expected = evaluate(run_kit, "runs/pictures/model.onnx", "pictures", "--all")
+    found = evaluate(run_kit, "runs/pictures/model.onnx", tmp_path / "x.parquet", "--all")
+    assert found == expected | {"data": "x"}
 
 
 def test_some_of_the_labels(run_kit: Kit, model: Path, digits: Dataset) -> None:

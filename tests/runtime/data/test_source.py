@@ -2,32 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
-from runtime.data.source import Files, is_parquet_data
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("a.parquet", True),
-        ("a.PARQUET", True),
-        ("s3://bucket/set", True),
-        ("flat", True),
-        ("hub", True),
-        ("photos", False),
-        ("absent", False),
-        ("a.png", False),
-    ],
-)
-def test_parquet_is_told_from_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, expected: bool
-) -> None:
-    for file in ("flat/0.parquet", "hub/data/0.parquet", "photos/a/0.png"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).touch()
-    monkeypatch.chdir(tmp_path)
-    assert is_parquet_data(name) is expected
+from runtime.data.source import Files
 
 
 def test_the_state_of_files_changes_with_them(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ ROWS = [
     ("/etc/1.png,a", " line 2: expected a path that stays in the table's folder, found /etc/1.png: write it relative"),
     ("../1.png,a", " line 2: expected a path that stays in the table's folder, found ../1.png"),
     ("C:\\1.png,a", " line 2: expected a path that stays in the table's folder, found C:"),
+    (".,a", " line 2: expected a path that stays in the table's folder, found .: write it relative"),
     ("x/1.png,a", ""),
     (",a", " line 2: expected a file's name, found none: fill it in"),
     ("x/1.png,", " line 2: expected a label, found none: fill it in"),
@@ -88,3 +89,12 @@ def test_rows(tmp_path: Path, rows: str, message: str) -> None:
     else:
         wanted = "x/2.png" if rows.startswith("2") else "x/1.png"
         assert by_tables(tree, ["labels.csv"], Columns()) == {"train": {"a": [wanted]}}
+
+
+def test_an_image_behind_a_link_to_a_folder_is_not_read(tmp_path: Path) -> None:
+    grow(tmp_path / "outside", "1.png")
+    root = grow(tmp_path / "root", "2.png")
+    (root / "out").symlink_to(tmp_path / "outside")
+    (root / "labels.csv").write_text("file,label\n2.png,a\nout/1.png,b\n")
+    with pytest.raises(DataError, match=r"labels.csv line 3: .*found no folder out in it \(links to folders are not"):
+        by_tables(Folder(root), ["labels.csv"], Columns())

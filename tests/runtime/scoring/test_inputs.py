@@ -52,6 +52,25 @@ def test_parquet(
 
 
 @pytest.mark.spawns
+def test_images_in_files_beside(
+    run_kit: Kit, model: Path, encoded: list[bytes], expected: list[tuple[str, int, float]]
+) -> None:
+    Path("set", "photos").mkdir(parents=True)
+    for number, data in enumerate(encoded[:8]):
+        Path("set", "photos", f"{number}.png").write_bytes(data)
+    Path("secret.png").write_bytes(encoded[8])
+    images = [{"bytes": None, "path": f"photos/{number}.png"} for number in range(8)]
+    table = pa.table({"image": [*images, {"bytes": None, "path": "../secret.png"}]})
+    pq.write_table(table, Path("set", "images.parquet"), row_group_size=3)
+    result = run_kit("classify", "set/images.parquet", "--model", model, "--output", "out", "--workers", "2")
+    assert result.exit_code == 0, result.stderr
+    rows = read(Path("out"))
+    assert answers(rows[:8]) == expected[:8]
+    assert rows[8]["label"] is None
+    assert rows[8]["error"].startswith("expected a path that stays in the Parquet file's folder, found ../secret.png")
+
+
+@pytest.mark.spawns
 def test_a_folder_of_parquet_and_images(run_kit: Kit, model: Path, encoded: list[bytes]) -> None:
     Path("in", "b").mkdir(parents=True)
     write_images(Path("in/c.parquet"), list(encoded[:3]))

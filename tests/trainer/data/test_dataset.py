@@ -20,7 +20,12 @@ def test_arrays_are_not_copied() -> None:
     split = Split.of(IMAGES, TARGETS.astype(np.uint8))
     assert isinstance(split.images, torch.Tensor)
     assert np.shares_memory(split.images.numpy(), IMAGES)
-    assert (split.images.shape, split.targets.dtype, split.features, len(split)) == ((50, 4, 3, 1), torch.int64, 12, 50)
+    assert (split.images.shape, split.targets.dtype, split.dimension, len(split)) == (
+        (50, 4, 3, 1),
+        torch.int64,
+        12,
+        50,
+    )
     with pytest.raises(DataError, match="expected integer classes, found float64"):
         Split.of(IMAGES, TARGETS / 1)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
+from PIL import Image
 
 from tests.interpreter import run_python
 from trainer import DataError, Dataset, load_data
@@ -131,3 +132,34 @@ except DataError as error:
 """
     result = run_python(code)
     assert "expected a matching pair of torch and torchvision" in result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fit", "advised"),
+    [
+        ([(30, 20), (20, 30), (20, 20)], None, 4),
+        ([(30, 20), (20, 20), (29, 20)], None, None),
+        ([(30, 20), (20, 30), (20, 20)], "stretch", None),
+        ([(30, 20), (20, 30), (20, 20)], "crop", None),
+    ],
+)
+def test_another_fit_is_recommended_where_most_training_images_are_far_from_square(
+    sizes: list[tuple[int, int]],
+    fit: str | None,
+    advised: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("KIT_CACHE_DIR", str(tmp_path / "cache"))
+    for part, of in (("train", sizes), ("test", [(90, 20)] * 9)):
+        for label in ("day", "night"):
+            folder = tmp_path / "photos" / part / label
+            folder.mkdir(parents=True)
+            for number, size in enumerate(of):
+                Image.new("RGB", size, (number, 0, 0)).save(folder / f"{number}.png")
+    for _ in range(2):  # the second time from the cache
+        load_data(tmp_path / "photos", fit=fit)
+        told = capsys.readouterr().err
+        assert ("--fit crop or --fit pad" in told) == (advised is not None)
+        assert f"photos: {advised} of 6 training images have a side at least 1.5 times" in told or not advised

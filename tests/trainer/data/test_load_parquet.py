@@ -146,6 +146,61 @@ def test_files_are_what_their_names_say(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err == ""
 
 
+def test_validation_images_stop_the_training(tmp_path: Path, run_kit: Kit) -> None:
+    for part, numbers in {"train": range(12), "validation": range(12, 16), "test": range(16, 20)}.items():
+        (tmp_path / "pets" / "default" / part).mkdir(parents=True)
+        pq.write_table(table(numbers), tmp_path / "pets" / "default" / part / "0000.parquet")
+    arguments = (
+        "--data",
+        tmp_path / "pets",
+        "--image-size",
+        "8",
+        "--epochs",
+        "2",
+        "--solver",
+        "sgd",
+        "--device",
+        "cpu",
+    )
+    result = run_kit("train", *arguments, "--no-report")
+    assert result.exit_code == 0, result.stderr
+    assert "pets: 12 training, 4 validation and 4 test images, 8×8×3, 2 labels: cat, dog" in result.stderr
+    assert "val_loss" in Path("runs/pets/history.csv").read_text().splitlines()[0]
+
+
+def test_columns_are_chosen(tmp_path: Path, run_kit: Kit) -> None:
+    found = table(range(20)).rename_columns(["photo", "species"])
+    found = found.append_column("mask", pa.array([png(20)] * 20)).append_column("label", pa.array([0, 1, 1, 0] * 5))
+    pq.write_table(found, tmp_path / "pets.parquet")
+    message = "expected one column of images, found photo, mask: choose one with --column"
+    assert message in run_kit("train", "--data", tmp_path / "pets.parquet").stderr
+    data = load(tmp_path / "pets.parquet", column="photo", label_column="species")
+    assert {image: int(label) for image, label in whole(data).items()} == {
+        image: NAMES.index(label) for image, label in expected(range(20)).items()
+    }
+    columns = ("--column", "photo", "--label-column", "species")
+    settings = ("--image-size", "8", "--epochs", "1", "--device", "cpu", "--no-report")
+    assert run_kit("train", "--data", tmp_path / "pets.parquet", *columns, *settings).exit_code == 0
+    assert run_kit("export", "runs/pets").exit_code == 0
+    arguments = ("--model", "runs/pets/model.onnx", "--data", tmp_path / "pets.parquet", "--json")
+    report = json.loads(Path("runs/pets/report.json").read_text())
+    found = json.loads(run_kit("evaluate", *arguments, *columns).stdout)
+    assert (found["images"], found["accuracy"]) == (4, pytest.approx(report["figures"]["test_accuracy"]))
+    assert message in run_kit("evaluate", *arguments).stderr
+
+
+def test_images_in_files_beside(tmp_path: Path) -> None:
+    (tmp_path / "pets" / "photos").mkdir(parents=True)
+    for number in range(20):
+        (tmp_path / "pets" / "photos" / f"{number}.png").write_bytes(png(number))
+    images = [{"bytes": None, "path": f"photos/{number}.png"} for number in range(20)]
+    found = table(range(20)).set_column(0, "image", pa.array(images, STRUCT))
+    pq.write_table(found, tmp_path / "pets" / "train.parquet")
+    assert whole(load(tmp_path / "pets")) == expected(range(20))
+    (tmp_path / "pets" / "photos" / "0.png").write_bytes(png(40))
+    assert pixels(40).tobytes() in whole(load(tmp_path / "pets")), "a change is seen"
+
+
 def test_classes_that_only_some_files_have(tmp_path: Path) -> None:
     pq.write_table(table(range(6), list("bbbddd"), names=None), tmp_path / "train-0.parquet")
     pq.write_table(table(range(6, 9), list("aab"), names=None), tmp_path / "train-1.parquet")
@@ -188,7 +243,7 @@ def test_images_that_cannot_be_read_are_left_out_and_named(tmp_path: Path, capsy
         assert whole(data) == expected([number for number in numbers if number not in (7, 350)])
         said = capsys.readouterr().err
         assert "pets: left out 2 of 400 images" in said
-        assert "pets.parquet row 7: expected the bytes of an encoded image, found null" in said
+        assert "pets.parquet row 7: expected the bytes of an encoded image, or a file 7.png in the" in said
         assert "pets.parquet row 350: expected an image file" in said
 
 
@@ -201,11 +256,22 @@ def write(path: Path, found: pa.Table, cut: int = 0) -> None:
 @pytest.mark.parametrize(
     ("found", "cut", "message"),
     [
-        (table(range(9)).drop_columns("label"), 0, "expected a column label or labels or class, found image"),
+        (
+            table(range(9)).drop_columns("label"),
+            0,
+            "expected a column one of label, labels, class, class_name, category, target, found image: choose one with "
+            "--label-column",
+        ),
         (table(range(9)).drop_columns("image"), 0, "a column of encoded images: binary, or a struct of bytes and path"),
         (table(range(9), [0.5] * 9), 0, "expected label to be text or whole numbers, found double: cast it"),
         (table(range(9), [0, 1, None] * 3), 0, "row 2: expected a label, found null: fill it in, or leave the row out"),
-        (table(range(9), [0, 1, -1] * 3), 0, "expected a label of 0 to 1, which have names, found -1 to 1"),
+        (
+            table(range(9), [0, 1, -2] * 3),
+            0,
+            "expected a label of 0 to 1, which have names, or -1 for none, found -2 to 1",
+        ),
+        (table(range(9), [0, 1, 2] * 3), 0, "expected a label of 0 to 1, which have names, or -1 for none, found 0 to"),
+        (table(range(9), [-1] * 9), 0, "expected labels, found images without any: fill them in"),
         (table(range(9), [0] * 9, names=None), 0, "expected at least 2 classes, found only 0: add others"),
         (
             table(range(9), [0] * 8 + [1]),

@@ -4,6 +4,7 @@ import copy
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from trainer.report.model_card import escape, model_card, plain_line
@@ -23,10 +24,10 @@ REPORT: dict[str, Any] = {
             "dog": {"precision": 0.25, "recall": 0.5, "f1": 0.333, "images": 10},
             "axolotl": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0},
         },
-        "confusion_matrix": [[900, 91, 9], [5, 5, 0], [0, 0, 0]],
         "calibration_error": 0.0234,
     },
 }
+MATRIX = np.array([[900, 91, 9], [5, 5, 0], [0, 0, 0]])
 PICTURES = ["curves.png", "confusion.png", "mistakes.png", "weights.png"]
 
 
@@ -61,17 +62,17 @@ def with_labels(*labels: str) -> dict[str, Any]:
     ],
 )
 def test_it_says(text: str) -> None:
-    assert text in model_card(REPORT, plots=False)
+    assert text in model_card(REPORT, MATRIX, plots=False)
 
 
 def test_plots_only_when_there_are_some() -> None:
-    assert re.findall(r"!\[[^]]+\]\(([^)]+)\)", model_card(REPORT, plots=True)) == PICTURES
-    assert ".png)" not in model_card(REPORT, plots=False)
+    assert re.findall(r"!\[[^]]+\]\(([^)]+)\)", model_card(REPORT, MATRIX, plots=True)) == PICTURES
+    assert ".png)" not in model_card(REPORT, MATRIX, plots=False)
 
 
 @pytest.mark.parametrize("plots", [True, False])
 def test_its_shape(plots: bool) -> None:
-    card = model_card(REPORT, plots=plots)
+    card = model_card(REPORT, MATRIX, plots=plots)
     assert "\n\n\n" not in card
     assert card.endswith("|\n")
     assert all(line == line.rstrip() for line in card.splitlines())
@@ -81,35 +82,60 @@ def test_its_shape(plots: bool) -> None:
 
 def test_equal_runs_give_equal_cards() -> None:
     elsewhere = REPORT | {"seconds": 99.0, "checkpoint": "model.safetensors"}
-    assert model_card(elsewhere, plots=True) == model_card(REPORT, plots=True)
+    assert model_card(elsewhere, MATRIX, plots=True) == model_card(REPORT, MATRIX, plots=True)
 
 
 def test_validation_figures() -> None:
     report = copy.deepcopy(REPORT)
     report["data"]["val_images"] = 678
     report["figures"] |= {"val_loss": 0.2222, "val_accuracy": 0.7654}
-    card = model_card(report, plots=False)
+    card = model_card(report, MATRIX, plots=False)
     assert "| validation | 0.2222 | 0.7654 |" in card
     assert "12,345 training images, 678 validation images, 1,010 test images" in card
     report["figures"] |= {"val_loss": None, "val_accuracy": None}
-    assert "| validation |" not in model_card(report, plots=False)
+    assert "| validation |" not in model_card(report, MATRIX, plots=False)
 
 
 def test_greyscale() -> None:
-    card = model_card(REPORT | {"image": {"height": 28, "width": 28, "color": "L"}}, plots=False)
+    card = model_card(REPORT | {"image": {"height": 28, "width": 28, "color": "L"}}, MATRIX, plots=False)
     assert "784 pixel values (28 × 28 × 1,\nuint8, 0-255, greyscale)" in card
     assert "brought to 28 × 28 pixels, greyscale" in card
 
 
 def test_no_confusions() -> None:
+    card = model_card(REPORT, np.diag([1000, 10, 0]), plots=False)
+    assert "Nothing: every test image got its true label.\n" in card
+
+
+def of_many(classes: int) -> str:
+    """A card of labels whose F1 falls; the last one has no test images."""
     report = copy.deepcopy(REPORT)
-    report["metrics"]["confusion_matrix"] = [[1000, 0, 0], [0, 10, 0], [0, 0, 0]]
-    assert "Nothing: every test image got its true label.\n" in model_card(report, plots=False)
+    report["labels"] = labels = [f"n{index}" for index in range(classes)]
+    report["metrics"]["per_class"] = {
+        label: {"precision": 1.0, "recall": 1.0, "f1": 1 - index / classes, "images": int(index < classes - 1)}
+        for index, label in enumerate(labels)
+    }
+    return model_card(report, np.eye(classes, dtype=np.int64), plots=False)
+
+
+def test_of_many_labels_the_best_and_the_worst_are_shown() -> None:
+    card = of_many(1000)
+    assert "images, the 20 best and the 20 worst of 1,000 labels by F1; report.json has all:\n\n| label" in card
+    assert re.findall(r"^\| (n\d+) \|", card, re.MULTILINE) == [f"n{i}" for i in [*range(20), *range(979, 999)]]
+    assert "n18, n19 and 980 more, which report.json lists." in card
+    assert len(card.splitlines()) < 150
+
+
+def test_100_labels_are_all_shown() -> None:
+    card = of_many(100)
+    assert "By label, on the test images:\n" in card
+    assert len(re.findall(r"^\| (n\d+) \|", card, re.MULTILINE)) == 100
+    assert "n98, n99." in card
 
 
 def test_odd_labels_leave_the_table_whole() -> None:
     labels = ("a|b\\|c", "`new`\n# line", "<script>{name}</script>\r\n| x |")
-    card = model_card(with_labels(*labels), plots=False)
+    card = model_card(with_labels(*labels), MATRIX, plots=False)
     _, _, table = card.partition("| label | precision |")
     rows = table.partition("\n\n")[0].splitlines()[2:]
     assert len(rows) == len(labels)

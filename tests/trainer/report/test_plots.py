@@ -13,9 +13,10 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from tests.interpreter import run_python
+from tests.trainer.report.fonts import own_fonts
 from trainer import TrainerError
 from trainer.report import plots
-from trainer.report.plots import confusions, curves, mistakes, shorten, weight_images, write_plots
+from trainer.report.plots import confusions, curves, mistakes, weight_images, write_plots
 
 FILES = ["confusion.png", "curves.png", "mistakes.png", "weights.png"]
 ODD_LABELS = [
@@ -30,6 +31,17 @@ ODD_LABELS = [
     "\udcff\x00",
     "  ",
 ]
+DRAW = """
+import matplotlib, numpy as np
+from pathlib import Path
+from trainer.report.plots import write_plots
+write_plots(Path(sys.argv[1]), history=[{"epoch": 1, "test_loss": 1.0, "test_accuracy": 0.5}],
+    labels=["no", "yes"], weights=np.ones((4, 2), np.float32), shape=(2, 2, 1), confusion=np.array([[1, 0], [1, 0]]),
+    images=np.zeros((2, 2, 2, 1), np.uint8), targets=np.array([0, 1]),
+    probabilities=np.full((2, 2), 0.5, np.float32))
+assert "matplotlib.pyplot" not in sys.modules and "torch" not in sys.modules
+print(matplotlib.get_backend())
+"""
 
 
 def a_run(
@@ -56,11 +68,22 @@ def a_run(
         "labels": labels,
         "weights": generator.normal(size=(np.prod(shape), len(labels))).astype(np.float32),
         "shape": shape,
-        "confusion": confusion_matrix(targets, probabilities.argmax(axis=1), labels=range(len(labels))).tolist(),
+        "confusion": confusion_matrix(targets, probabilities.argmax(axis=1), labels=range(len(labels))),
         "images": generator.integers(0, 256, (images, *shape), dtype=np.uint8),
         "targets": targets,
         "probabilities": probabilities,
     }
+
+
+def check_picture(path: Path) -> None:
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.width == 1200
+        assert 300 <= image.height <= 3000
+        assert "Software" not in image.info
+        grey = np.asarray(image.convert("L"))
+    assert grey.std() > 4
+    assert grey[0, 0] == 255
 
 
 def texts(figure: Figure) -> list[str]:
@@ -83,12 +106,7 @@ def test_the_files(tmp_path: Path, run: dict[str, Any]) -> None:
     assert sorted(written) == sorted((tmp_path / "run").iterdir())
     assert sorted(path.name for path in written) == FILES
     for path in written:
-        with Image.open(path) as image:
-            assert image.format == "PNG"
-            assert image.width == 1200
-            assert 300 <= image.height <= 3000
-            assert "Software" not in image.info
-            assert np.asarray(image.convert("L")).std() > 4
+        check_picture(path)
 
 
 def test_equal_runs_give_equal_bytes_whatever_the_user_has_set(tmp_path: Path) -> None:
@@ -101,23 +119,50 @@ def test_equal_runs_give_equal_bytes_whatever_the_user_has_set(tmp_path: Path) -
     assert first == second
 
 
+def test_the_fonts_that_the_user_has_set_come_first(tmp_path: Path) -> None:
+    run = a_run(["no", "yes"], (3, 3, 3), images=8)
+    sans = [path.read_bytes() for path in write_plots(tmp_path, **run)]
+    with matplotlib.rc_context({"font.family": "serif"}):
+        serif = [path.read_bytes() for path in write_plots(tmp_path, **run)]
+    assert all(one != other for one, other in zip(sans, serif, strict=True))
+
+
+def test_characters_that_no_font_has_are_noted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.report.fonts.fontManager.ttflist", own_fonts())
+    monkeypatch.setattr("trainer.report.fonts.findSystemFonts", list)
+    said: list[str] = []
+    write_plots(tmp_path, **a_run(["犬", "猫", "dog"], (3, 3, 1), images=8), say=said.append)
+    assert len(said) == 1
+    assert "犬猫" in said[0]
+    assert "dog" not in said[0]
+
+
 @pytest.mark.spawns
 def test_neither_pyplot_nor_the_backend_is_touched(tmp_path: Path) -> None:
-    code = (
-        "import matplotlib, numpy as np\n"
-        "from pathlib import Path\n"
-        "from trainer.report.plots import write_plots\n"
-        "write_plots(Path(sys.argv[1]), history=[{'epoch': 1, 'test_loss': 1.0, 'test_accuracy': 0.5}],\n"
-        "    labels=['no', 'yes'], weights=np.ones((4, 2), np.float32), shape=(2, 2, 1), confusion=[[1, 0], [1, 0]],\n"
-        "    images=np.zeros((2, 2, 2, 1), np.uint8), targets=np.array([0, 1]),\n"
-        "    probabilities=np.full((2, 2), 0.5, np.float32))\n"
-        "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules\n"
-        "print(matplotlib.get_backend())\n"
-    )
-    result = run_python(code, tmp_path, environment={"MPLBACKEND": "svg"})
+    result = run_python(DRAW, tmp_path, environment={"MPLBACKEND": "svg"})
     assert result.returncode == 0, result.stderr
     assert result.stdout == "svg\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+
+
+@pytest.mark.spawns
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "backend: TkAgg",
+        "text.usetex: True",
+        "savefig.format: pdf\nsavefig.dpi: 7\nsavefig.transparent: True\nsavefig.bbox: tight",
+        "figure.facecolor: black\naxes.facecolor: black\nsavefig.facecolor: black\ntext.color: white",
+        "font.family: No Such Family\nfont.size: 90",
+    ],
+)
+def test_any_settings_of_the_user_give_sound_plots(settings: str, tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text(settings)
+    result = run_python(DRAW, tmp_path / "run", environment={"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
+    for path in (tmp_path / "run").iterdir():
+        check_picture(path)
 
 
 @pytest.fixture
@@ -146,23 +191,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "expected"),
-    [
-        ("Ankle boot", "Ankle boot"),
-        ("x" * 18, "x" * 18),
-        ("x" * 19, "x" * 17 + "…"),
-        ("two\nlines", "two lines"),
-        ("a label with a space at the cut", "a label with a sp…"),
-        ("sixteen letters_ and more", "sixteen letters_…"),
-        ("\udcff", "�"),
-        (" \n", "␣"),
-    ],
-)
-def test_shorten(label: str, expected: str) -> None:
-    assert shorten(label) == expected
-
-
-@pytest.mark.parametrize(
     ("validation", "splits"), [(False, ["training", "test"]), (True, ["training", "validation", "test"])]
 )
 def test_curves(validation: bool, splits: list[str]) -> None:
@@ -188,6 +216,18 @@ def test_confusions(classes: int, numbers: bool) -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted label", "true label")
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == [label.get_text() for label in axes.get_yticklabels()] == names[:: 3 if classes == 130 else 1]
+
+
+def test_confusions_of_many_labels_stay_visible() -> None:
+    matrix = np.eye(1000, dtype=np.int64) * 9
+    matrix[123, 456] = 1
+    axes = confusions([f"name {index}" for index in range(1000)], matrix).axes[0]
+    cells = np.asarray(axes.images[0].get_array())
+    assert cells.shape == (250, 250)
+    assert np.argwhere(cells == 0.1).tolist() == [[123 // 4, 456 // 4]]
+    assert (cells.diagonal() >= 0.9).all()
+    assert axes.get_xlim() == (-0.5, 999.5)
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"name {index}" for index in range(0, 1000, 20)]
 
 
 def test_a_label_without_test_images_has_an_empty_row() -> None:
@@ -244,9 +284,11 @@ def test_no_mistakes() -> None:
 
 
 def test_no_text_is_wider_than_its_column() -> None:
-    names = [shorten(label) for label in ("W" * 40, "M" * 40)]
     figure = mistakes(
-        names, np.zeros((4, 2, 2, 1), np.uint8), np.array([0, 1, 0, 1]), np.eye(2, dtype=np.float32)[[1, 0, 1, 0]]
+        ["W" * 40, "M" * 40],
+        np.zeros((4, 2, 2, 1), np.uint8),
+        np.array([0, 1, 0, 1]),
+        np.eye(2, dtype=np.float32)[[1, 0, 1, 0]],
     )
     figure.canvas.draw()
     boxes = [axes.title.get_window_extent() for axes in figure.axes]

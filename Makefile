@@ -27,7 +27,7 @@ test-fast: $(VENV)/installed  ## run the tests that start no processes, in under
 test-all: $(VENV)/installed  ## run the whole suite, with the slow tests
 	$(VENV)/bin/python -m pytest -m ""
 
-test-hostile: $(VENV)/installed  ## test what SECURITY.md promises: damaged, random and malicious input, 170,000 cases
+test-hostile: $(VENV)/installed  ## test what SECURITY.md promises: damaged, random and malicious input, 180,000 cases
 	$(VENV)/bin/python -m pytest tests/hostile -m "" --numprocesses 2
 
 check: $(VENV)/installed  ## lint, check the types, and print how much code there is

@@ -28,8 +28,10 @@ PILLOW, PILLOW_HEIF = "PIL", "pillow_heif"
 BYTES = "these bytes"  # in place of a file's name
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 10**6
+MAX_PIXELS_WIDE = 50 * 10**6  # of AVIF, HEIC and JPEG 2000, whose decoders take more memory for each
 # Pillow reads more formats; some of them start programs (EPS) or unpack without a limit.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # and AVIF, where Pillow has it
+WIDE = ("AVIF", "JPEG2000")
 EXPECTED = "PNG, JPEG, …"
 CONVERT = "convert it to PNG or JPEG"
 NEW_SUBFILE_TYPE, REDUCED, DNG_VERSION = 254, 1, 50706  # in TIFF
@@ -119,7 +121,7 @@ def _opened(data: bytes) -> Image.Image:
     if kind == "HEIC":
         return _from_heic(data)
     image = pillow.open(io.BytesIO(data), formats=("AVIF",) if kind == "AVIF" and _reads_avif() else FORMATS)
-    _check_size(*image.size)
+    _check_size(image.size, MAX_PIXELS_WIDE if image.format in WIDE else MAX_PIXELS)
     tags = getattr(image, "tag_v2", {})
     if DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE) == REDUCED:
         raise InputError(f"expected an image, found the small preview in a camera's raw file: {CONVERT}")
@@ -134,7 +136,7 @@ def _from_heic(data: bytes) -> Image.Image:
         message = f"expected an image that can be read here, found HEIC: pip install 'softmax-kit[heif]', or {CONVERT}"
         raise InputError(message) from None
     file = pillow_heif.open_heif(io.BytesIO(data))
-    _check_size(*file.size)
+    _check_size(file.size, MAX_PIXELS_WIDE)
     image: Image.Image = file.to_pillow()
     return image
 
@@ -147,9 +149,10 @@ def _reads_avif() -> bool:
     return bool(AvifImagePlugin.SUPPORTED)
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise InputError(f"expected at most {MAX_PIXELS:,} pixels, found {width} × {height}: shrink it first")
+def _check_size(size: tuple[int, ...], most: int) -> None:
+    width, height = size
+    if width * height > most:
+        raise InputError(f"expected at most {most:,} pixels, found {width} × {height}: shrink it first")
 
 
 def _unidentified(data: bytes) -> str:
@@ -159,6 +162,10 @@ def _unidentified(data: bytes) -> str:
         return f"expected an image that can be read here, found AVIF: pip install 'pillow>=11.3', or {CONVERT}"
     if kind and kind not in READ:
         return f"expected an image file ({EXPECTED}), found {kind}: {CONVERT}"
+    if kind in ("AVIF", "JPEG 2000", "TIFF"):
+        return (
+            f"expected an image file ({EXPECTED}), found {kind} that is damaged, or of a form unknown here: {CONVERT}"
+        )
     return f"expected an image file ({EXPECTED}), found {_glimpse(data)}"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .decoding import BYTES, PILLOW, decode, from_array, is_encoded, is_pillow
-from .depth import shifted
+from .depth import is_deep, shifted
 from .errors import InputError
 from .geometry import crop_box, is_elongated, size_inside
 from .origin import raised_by
@@ -155,6 +155,10 @@ class ImageContract:
                 error.args = (f"{name_of(image)}: {error}",)
                 raise
         if is_pillow(image):
+            if self.shift != 8 and is_deep(image):
+                raise InputError(
+                    "expected 16-bit colours in a file, found a Pillow image, which has 8 bits: pass the path"
+                )
             return self._conform(image, remarks)
         raise InputError(
             "expected a uint8 array, a Pillow image, a path or the bytes of an encoded image, "

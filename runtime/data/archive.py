@@ -5,7 +5,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..decoding import MAX_FILE_BYTES
@@ -72,13 +72,16 @@ class Archive:
         return _Images(self.where, self._file, names)
 
     def _head(self, name: str) -> bytes:
-        if name not in self._file.heads:
-            try:
-                with self._file.opened() as file:
-                    self._file.heads[name] = file.read(name, HEAD_BYTES)
-            except DAMAGE:
-                self._file.heads[name] = b""
-        return self._file.heads[name]
+        """First bytes of a file that is not named as an image; of a zip archive all are read at the first call."""
+        heads = self._file.heads
+        if name not in heads:
+            with _whole(self.where), self._file.opened() as file:
+                for other in self._file.places:
+                    if not is_named_as_image(other):
+                        heads[other] = b""
+                        with suppress(*DAMAGE):
+                            heads[other] = file.read(other, HEAD_BYTES)
+        return heads[name]
 
     def _add(self, name: str) -> None:
         *parents, file = name.split("/")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Case = Callable[[int], bool]
 
-CONTRACTS = ImageContract(height=8, width=8), ImageContract(height=5, width=7, color="RGB")
+CONTRACTS = ImageContract(height=8, width=8), ImageContract(height=5, width=7, color="RGB", shift=4)
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 PLACES = {  # by environment variable, where the kit and what it builds on keep what is theirs
     "HOME": "home",
@@ -98,11 +98,12 @@ def metadata(source: Path, _folder: Path) -> Case:
 
 
 def image(source: Path, _folder: Path) -> Case:
-    """Image files of every format and mode, which lie in `source`."""
+    """Image files of every format and mode, which lie in `source`; each in turn, at each shift of two."""
     originals = [path.read_bytes() for path in sorted(source.iterdir())]
 
     def case(number: int) -> bool:
-        CONTRACTS[number % 2].pixels(damaged_image(originals[number % len(originals)], number))
+        turn, place = divmod(number, len(originals))
+        CONTRACTS[turn // 2 % 2].pixels(damaged_image(originals[place], turn))
         return True
 
     return case

@@ -1,8 +1,10 @@
 """Good files, for hostile ones to be made from."""
 
+import itertools
 import os
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,15 @@ import pytest
 from PIL import Image
 
 from runtime.decision import Decision, Threshold
+from tests.runtime.deep import deep, png, ppm, tiff
+from tests.runtime.heif import heic
 from tests.runtime.later import later_model
 from tests.trainer.data.test_load import write_idx
 from trainer import Checkpoint, Fit, FitConfig, fit, save_checkpoint
 
 from .cases import few_images
 
-IMAGE_FORMATS = "PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"
+IMAGE_FORMATS = "PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"
 MODES = "L", "RGB", "RGBA", "P", "1", "CMYK", "I;16"
 
 
@@ -42,7 +46,7 @@ def with_later_entries(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def draw(folder: Path) -> None:
-    """Save a picture in every format and every mode that the format has."""
+    """Save a picture in every format and every mode that the format has, and with 16 bits a channel."""
     folder.mkdir()
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8))
     for kind in IMAGE_FORMATS:
@@ -52,6 +56,17 @@ def draw(folder: Path) -> None:
                 (Image.new(mode, (9, 12), 300) if mode == "I;16" else picture.convert(mode)).save(path, kind)
             except (OSError, ValueError):  # a mode that the format does not have
                 path.unlink(missing_ok=True)
+    if find_spec("pillow_heif"):
+        (folder / "picture.heic").write_bytes(heic(picture, quality=50))
+    for channels in (3, 4):
+        values = deep(channels)
+        (folder / f"deep{channels}.png").write_bytes(png(values))
+        for planes, packed in itertools.product((False, True), repeat=2):
+            path = folder / f"deep{channels}{planes:d}{packed:d}.tiff"
+            path.write_bytes(tiff(values, planes=planes, packed=packed, tile=16 if planes else 0))
+    (folder / "deep.ppm").write_bytes(ppm(deep(3)))
+    (folder / "plain.ppm").write_bytes(ppm(deep(3), plain=True))
+    (folder / "endless.jpeg").write_bytes((folder / "RGB.jpeg").read_bytes()[:-2])
 
 
 def photos(folder: Path, labels: tuple[str, str] = ("day", "night"), each: int = 10) -> None:

@@ -18,7 +18,7 @@ BATCHES = [
     ("metadata", "given/model.onnx", 500, 15_000),
     ("metadata", "given/later.onnx", 500, 20_000),
     ("sealed", "given/later.onnx", 100, 5_000),
-    ("image", "given/pictures", 500, 30_000),
+    ("image", "given/pictures", 800, 40_000),
     ("checkpoint", "runs/few/model.safetensors", 500, 10_000),
     ("checkpoint", "runs/later/model.safetensors", 100, 5_000),
     ("unfinished", "runs/sgd/model.safetensors", 40, 1_000),

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -76,6 +77,19 @@ def tiff(width: int, height: int, unpacked: int) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + struct.pack("<H", len(entries)) + directory + bytes(4)
 
 
+def saved(kind: str, side: int, mode: str = "L", **settings: Any) -> bytes:
+    """A black picture; of JPEG 2000 that is too large to be made, one whose header says so."""
+    file = io.BytesIO()
+    small = kind == "JPEG2000" and side > 10_000
+    Image.new(mode, (64, 64) if small else (side, side)).save(file, kind, **settings)
+    data = bytearray(file.getvalue())
+    if small:
+        at = data.index(b"ihdr") + 4
+        data[at : at + 8] = struct.pack(">II", side, side)
+    return bytes(data)
+
+
+TOO_MANY_WIDE = "expected at most 50,000,000 pixels, found 8000 × 8000: shrink it first"
 TOO_MANY = "expected at most 64,000,000 pixels, found "
 LARGE = "expected at most 64 MB, found a larger file: shrink it first"
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -88,6 +102,12 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         "expected a whole image, found one that cannot be decoded (Decompressed data too large",
     ),
     "a strip of 200 MB in a TIFF of 8 × 8": (lambda: tiff(8, 8, 200 * 2**20), ""),
+    "a JPEG 2000 of 30,000 × 30,000": (lambda: saved("JPEG2000", 30_000), TOO_MANY + "more: shrink it first"),
+    "a JPEG 2000 of 8,000 × 8,000": (lambda: saved("JPEG2000", 8_000), TOO_MANY_WIDE),
+    "an AVIF of 8,000 × 8,000": (lambda: saved("AVIF", 8_000), TOO_MANY_WIDE),
+    "the largest JPEG 2000": (lambda: saved("JPEG2000", 7_071, "RGBA"), ""),
+    "the largest AVIF": (lambda: saved("AVIF", 7_071, "RGBA", subsampling="4:4:4"), ""),
+    "the largest RGB of 16 bits": (lambda: png(8_000, 8_000, 16, 2, 3), ""),
     "the largest RGBA": (lambda: png(8_000, 8_000, 8, 6, 4), ""),
     "the largest of 16 bits": (lambda: png(8_000, 8_000, 16, 0, 1), ""),
 }

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.interpreter import Kit, run_python
+from tests.runtime.deep import deep, png
 from trainer import Dataset, FitConfig, fit, load_checkpoint
 
 RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "report.json"}
@@ -134,6 +135,37 @@ def test_a_folder_of_images(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> No
     assert run_kit("export", "runs/photos").exit_code == 0
     answers = run_kit("classify", "photos/day/0.png", "--model", "runs/photos/model.onnx", "--json")
     assert json.loads(answers.stdout)[0]["label"] == "day"
+
+
+def test_sixteen_bits_and_unreadable_images(run_kit: Kit) -> None:
+    """What train says in its first lines, evaluate takes from the artefact."""
+    for label, low in (("dark", 0), ("light", 2000)):
+        for number in range(10):
+            path = Path("photos", label, f"{number}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(deep(3, 2000, seed=number) + np.uint16(low)))
+        Path("photos", label, "bad.jfif").touch()
+    train = ("train", "--data", "photos", "--image-size", "6", "--no-report", "--epochs", "5")
+    refused = run_kit(*train)
+    assert refused.exit_code == 1
+    assert "kit: photos: expected at most 1% of the images to be unreadable, found 2 of 22" in refused.stderr
+    result = run_kit(*train, "--max-unreadable", "0.1")
+    assert result.stderr.splitlines()[:4] == [
+        "photos: 20 of 22 training images have 16-bit pixels, of up to 4,000: shifted by 4 to 8 bits (--shift)",
+        "photos: left out 2 of 22 images, which cannot be read:",
+        *(
+            f"  {label}/bad.jfif: expected an image file (PNG, JPEG, …), found nothing (0 bytes)"
+            for label in ("dark", "light")
+        ),
+    ]
+    assert run_kit("export", "runs/photos").exit_code == 0
+    assert "shift 4" in run_kit("inspect", "runs/photos/model.onnx").stdout
+    evaluate = ("evaluate", "--model", "runs/photos/model.onnx", "--data", "photos", "--all")
+    assert run_kit(*evaluate).exit_code == 1
+    answer = run_kit(*evaluate, "--max-unreadable", "0.1", "--json")
+    assert json.loads(answer.stdout)["accuracy"] == 1
+    assert answer.stderr.splitlines() == result.stderr.splitlines()[1:4]
+    assert "shifted by" not in run_kit(*train, "--max-unreadable", "1", "--shift", "8", "--out", "other").stderr
 
 
 @pytest.mark.spawns

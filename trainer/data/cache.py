@@ -24,7 +24,7 @@ from runtime.remarks import Remarks
 
 from ..errors import DataError, TrainerError
 
-CACHE_FORMAT = 2  # incremented when the same file gives other pixels
+CACHE_FORMAT = 3  # incremented when the same file gives other pixels
 READ_BYTES = 2**24
 
 Progress: TypeAlias = Callable[[int, int], None]

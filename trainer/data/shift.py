@@ -20,12 +20,12 @@ def choose_shift(source: LabelledSource, remarks: dict[str, Remarks]) -> int:
         return MAX_SHIFT
     count = len(source.targets()["train"])
     values = [deep[name] for name in map(source.images.name, range(count)) if name in deep]
-    largest = max(values, default=2**16 - 1)
+    if not values:
+        of = f"{len(deep):,} validation or test images, but no training image, have 16-bit pixels"
+        note(f"{source.name}: {of}: shifted by {MAX_SHIFT} to 8 bits (--shift)")
+        return MAX_SHIFT
+    largest = max(values)
     shift = next(depth for depth in DEPTHS if largest < 2**depth) - 8
-    of = (
-        f"{len(values):,} of {count:,} training images"
-        if values
-        else f"{len(deep):,} test images, but no training image,"
-    )
-    note(f"{source.name}: {of} have 16-bit pixels, of up to {largest:,}: shifted by {shift} to 8 bits (--shift)")
+    of = f"{len(values):,} of {count:,} training images have 16-bit pixels, of up to {largest:,}"
+    note(f"{source.name}: {of}: shifted by {shift} to 8 bits (--shift)")
     return shift

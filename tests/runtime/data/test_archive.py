@@ -160,3 +160,22 @@ def test_too_many_names(kind: str, tmp_path: Path) -> None:
             raw.writelines(member(name)[0].tobuf() for name in names)
     with pytest.raises(DataError, match="expected at most 1,000,000 files, found more: divide it"):
         Archive(path)
+
+
+def test_many_other_files_are_looked_into_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that a zip archive is opened, all its names are read."""
+    path = zipped(tmp_path / "photos.zip", ("a/1.png", b""), *((f"a/{number}.txt", b"words") for number in range(50)))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"a/7.txt") + 8] ^= 255
+    path.write_bytes(bytes(data))
+    tree = Archive(path)
+    opened: list[object] = []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, path: Path) -> None:
+            opened.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr(zipfile, "ZipFile", Counted)
+    assert [name for name in next(iter(tree.walk("a")))[1] if tree.is_image(f"a/{name}")] == ["1.png"]
+    assert len(opened) == 1

@@ -1,13 +1,16 @@
 """Every layout of docs/data.md, as a folder and in archives: read rightly, or refused with what it was found to be."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from runtime.data.layout import find_parts
 from runtime.data.parts import Parts
 from runtime.data.table import Columns
+from runtime.data.tree import images_below
 from runtime.errors import DataError
 
 from .trees import KINDS, grow
@@ -209,3 +212,18 @@ def test_what_kit_wrote_is_left_out(kind: str, tmp_path: Path, capsys: pytest.Ca
         f"{tree.where}: out is left out: kit wrote it",
         f"{tree.where}: runs/photos is left out: kit wrote it",
     ]
+
+
+def test_images_are_told_by_their_content(kind: str, tmp_path: Path) -> None:
+    root = grow(
+        tmp_path / "photos", "a/1.jfif", "a/2.PGM", "b/3.heic", "a/.4.png", "a/notes.txt", "b/readme", "b/5.dat"
+    )
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "PNG")
+    for name in ("a/6", "b/7.bin", "b/.8"):
+        (root / name).write_bytes(file.getvalue())
+    (root / "a" / "notes.txt").write_text("words")
+    tree = KINDS[kind](root)
+    assert stems(find_parts(tree, Columns())) == {"train": {"a": ["1", "2", "6"], "b": ["3", "7"]}}
+    assert sorted(name for name in images_below(tree, "")) == ["a/1.jfif", "a/2.PGM", "a/6", "b/3.heic", "b/7.bin"]
+    assert not tree.is_image("b/5.dat")

@@ -22,10 +22,10 @@ def as_json(document: Any) -> str:
     return json.dumps(clean, indent=2).replace("\x7f", "\\u007f")
 
 
-def say(text: str) -> None:
-    """Print on standard output; characters outside of its encoding are escaped."""
+def say(text: str, end: str = "\n") -> None:
+    """Print on standard output, at once; characters outside of its encoding are escaped."""
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    print(text.encode(encoding, "backslashreplace").decode(encoding), end=end, flush=True)
 
 
 def complain(message: object) -> None:

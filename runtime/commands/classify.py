@@ -4,9 +4,12 @@ import os
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -20,9 +23,11 @@ from ..remarks import Remarks, messages, tally
 from ..skew.first_images import LOOK_AT, SkewWarning
 from ..skew.measures import findings
 from ..text import as_json, complain, printable, say
+from .answers import as_items, as_lines
 
 STANDARD_INPUT = "-"
 INTERRUPTED = 130
+CLEAR_LINE = "\r\x1b[K"
 
 
 @click.command()
@@ -37,7 +42,7 @@ INTERRUPTED = 130
 def classify(
     images: tuple[str, ...], model: Path, top_k: int | None, json: bool, output: Path | None, **settings: Any
 ) -> None:
-    """Classify images, one line each: the file, then label and probability, best first.
+    """Classify images, one line each as it comes: the file, then label and probability, best first.
 
     IMAGE is a file, a folder with all the images below it, or - for one image on standard input. An image that cannot
     be read is reported on standard error, the others are classified, and the exit status is 1. Input skew, where images
@@ -91,8 +96,24 @@ def _score(images: tuple[str, ...], model: Path, output: Path, json: bool, **set
         complain(f"note: {note}")
 
 
+class _Image(NamedTuple):
+    """An image to classify: its name, the length of the longest name that is known, why it cannot be listed."""
+
+    name: str
+    width: int
+    error: str | None = None
+
+
+class _Answer(NamedTuple):
+    """What is printed for an image, and what was noticed about it."""
+
+    shown: dict[str, Any]
+    width: int
+    remarks: Remarks
+
+
 def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> None:
-    """Print predictions."""
+    """Print predictions, each as it comes."""
     from ..processes import cpus
     from ..threads import in_threads
 
@@ -100,50 +121,62 @@ def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> Non
     warnings.simplefilter("ignore", SkewWarning)  # reported below, for all images
     warnings.filterwarnings("ignore", module="PIL")  # damage that matters raises an error too
     looked_at: list[Pixels] = []
-    contract, remarks = classifier.metadata.image, list[Remarks]()
-
-    def answer(name: str) -> dict[str, Any]:
-        noticed = Remarks()
-        try:
-            pixels = contract.pixels(_input() if name == STANDARD_INPUT else Path(name), noticed)
-        except InputError as error:
-            return {"image": name, "error": str(error)}
-        remarks.append(noticed)
-        if len(looked_at) < LOOK_AT[-1]:
-            looked_at.append(pixels)
-        return {"image": name} | _prediction(classifier, pixels, top_k)
-
-    answers = list(in_threads(answer, _names(images), cpus()))
-    wrong = [item["error"] for item in answers if "error" in item]
-    if json:
-        say(as_json(answers))
-    else:
-        _print([item for item in answers if "error" not in item])
+    shift, remarks, done, wrong = classifier.metadata.image.shift, Counter[str](), 0, 0
+    with_bar = sys.stderr.isatty() and not sys.stdout.isatty()
+    answer = partial(_classify, classifier, top_k, looked_at)
+    with (
+        closing(in_threads(answer, _list(images), cpus())) as answers,
+        as_items() if json else as_lines() as show,
+        click.progressbar(answers, label="images", show_pos=True, file=sys.stderr, hidden=not with_bar) as bar,
+    ):
+        for found in bar:
+            show(found.shown, found.width)
+            remarks += tally([found.remarks], shift)
+            done += 1
+            if "error" in found.shown:
+                wrong += 1
+                if with_bar:
+                    click.echo(CLEAR_LINE, nl=False, err=True)
+                complain(found.shown["error"])
     skew = findings(np.stack(looked_at), classifier.metadata.pixel_statistics) if looked_at else []
-    odd = messages(tally(remarks, contract.shift), len(answers), contract.shift)
-    for message in (*wrong, *(f"note: {text}" for text in (*(finding.message for finding in skew), *odd))):
-        complain(message)
+    for text in (*(finding.message for finding in skew), *messages(remarks, done, shift)):
+        complain(f"note: {text}")
     sys.exit(1 if wrong else 0)
+
+
+def _classify(classifier: Classifier, top_k: int, looked_at: list[Pixels], image: _Image) -> _Answer:
+    name, remarks = image.name, Remarks()
+    if image.error is not None:
+        return _Answer({"image": name, "error": image.error}, image.width, remarks)
+    try:
+        pixels = classifier.metadata.image.pixels(_input() if name == STANDARD_INPUT else Path(name), remarks)
+    except InputError as error:
+        return _Answer({"image": name, "error": str(error)}, image.width, Remarks())
+    if len(looked_at) < LOOK_AT[-1]:
+        looked_at.append(pixels)
+    return _Answer({"image": name} | _prediction(classifier, pixels, top_k), image.width, remarks)
 
 
 def _input() -> bytes:
     return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
 
 
-def _names(given: tuple[str, ...]) -> Iterator[str]:
-    """List every image: in place of a folder, the images below it, sorted by name. Raises InputError."""
+def _list(given: tuple[str, ...]) -> Iterator[_Image]:
+    """Yield every image: in place of a folder, the images below it in the order of their names."""
     from ..scoring.inputs import images_below
 
+    # Path raises for a name that is too long
+    folders = {name for name in given if name != STANDARD_INPUT and os.path.isdir(name)}  # noqa: PTH112
+    width = max((len(printable(name)) for name in given if name not in folders), default=0)
     for name in given:
-        is_folder = name != STANDARD_INPUT and os.path.isdir(name)  # noqa: PTH112 - Path raises for a name too long
-        yield from images_below(name) if is_folder else [name]
-
-
-def _print(answers: list[dict[str, Any]]) -> None:
-    width = max((len(printable(item["image"])) for item in answers), default=0)
-    for item in answers:
-        top = "  ".join(f"{printable(entry['label'])} {entry['probability']:.4f}" for entry in item["top"])
-        say(f"{printable(item['image']):<{width}}  {top}")
+        if name not in folders:
+            yield _Image(name, width)
+            continue
+        try:
+            for found in images_below(name):
+                yield _Image(found.name, max(width, found.width))
+        except InputError as error:
+            yield _Image(name, width, str(error))
 
 
 def _prediction(classifier: Classifier, pixels: Pixels, top_k: int) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from typing import NamedTuple, TypeAlias
 
 from ..data.parquet import Rows, find_rows, find_urls
 from ..data.source import is_parquet, is_url
-from ..data.tree import walk
+from ..data.tree import is_hidden
 from ..errors import InputError
-from ..image_files import READ, is_image
+from ..image_files import READ, is_image, is_named_as_image
+from ..text import printable
 
 FOOTERS_AT_ONCE = 8
 
@@ -79,17 +80,48 @@ def _expand(given: str) -> Iterator[str]:
     if not found:
         raise InputError(f"{given}: expected an image, a folder, Parquet or a glob, found nothing: name another")
     for name in found:
-        yield from images_below(name, parquet=True) if Path(name).is_dir() else [name]
+        yield from (file.name for file in images_below(name, parquet=True)) if Path(name).is_dir() else [name]
 
 
-def images_below(folder: str, *, parquet: bool = False) -> list[str]:
-    """List the images in a folder and below it, sorted; hidden files and folders are left out. Raises InputError.
+class Listed(NamedTuple):
+    """An image in a folder.
+
+    name: of the file.
+    width: length of the longest name of an image beside it, as far as the names tell.
+    """
+
+    name: str
+    width: int
+
+
+def images_below(folder: str, *, parquet: bool = False) -> Iterator[Listed]:
+    """Yield the images in a folder and below it in the order of their names; hidden files and folders are left out.
+
+    A folder is read when its turn comes. Raises InputError where none is found.
 
     parquet: whether Parquet files are listed too.
     """
-    below = (Path(current, name) for current, names in walk(folder) for name in names)
-    found = sorted(path for path in below if (parquet and is_parquet(path.name)) or is_image(path))
+    found = False
+    for file in _files_below(Path(folder)):
+        if (parquet and is_parquet(os.path.basename(file.name))) or is_image(file.name):  # noqa: PTH119 - is quicker
+            found = True
+            yield file
     if not found:
         wanted = "images or Parquet" if parquet else "images"
         raise InputError(f"{folder}: expected a folder with {wanted}, found none ({READ}): name another")
-    return [str(path) for path in found]
+
+
+def _files_below(folder: Path) -> Iterator[Listed]:
+    """Yield files; a folder that cannot be read has none."""
+    try:
+        with os.scandir(folder) as entries:
+            shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
+    except OSError:
+        return
+    names = {entry.name: str(folder / entry.name) for entry in shown}
+    width = max((len(printable(path)) for name, path in names.items() if is_named_as_image(name)), default=0)
+    for entry in shown:
+        if not entry.is_dir():
+            yield Listed(names[entry.name], width)
+        elif not entry.is_symlink():
+            yield from _files_below(folder / entry.name)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runtime.data.parquet import Reader, Rows
-from runtime.scoring.inputs import Files, find_chunks
+from runtime.scoring.inputs import Files, find_chunks, images_below
 from tests.interpreter import Kit
 from tests.runtime.predicted import answers, damaged, read, write_images
 
@@ -30,6 +30,30 @@ def test_what_is_listed(photos: Path, given: str, monkeypatch: pytest.MonkeyPatc
     assert len(names) == counts[given]
     assert names == sorted(names)
     assert [chunk.images for chunk in chunks] == [8] * (len(names) // 8) + [len(names) % 8] * bool(len(names) % 8)
+
+
+def test_a_folder_is_read_as_its_images_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["a.png", "b/1.png", "b/a/10.png", "b/b.png", "b.png", "c"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "b/link").symlink_to(tmp_path)
+    (tmp_path / ".hidden").mkdir()
+    scandir, read = os.scandir, list[str]()
+
+    def recorded(folder: Path) -> Iterator[Any]:
+        read.append(folder.name)
+        return scandir(folder)
+
+    monkeypatch.setattr("runtime.scoring.inputs.os.scandir", recorded)
+    images = images_below(str(tmp_path))
+    first = next(images)
+    assert (first.name, first.width) == (str(tmp_path / "a.png"), len(str(tmp_path / "b.png")))
+    assert read == [tmp_path.name]
+    listed = [first, *images]
+    assert [image.name for image in listed] == [str(path) for path in sorted(tmp_path / name for name in names)]
+    assert [image.width - first.width for image in listed] == [0, 2, 5, 2, 0, 0]
+    assert read == [tmp_path.name, "b", "a"]
 
 
 @pytest.mark.spawns

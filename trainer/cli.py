@@ -19,7 +19,7 @@ from runtime.errors import KitError, needs_extra
 from runtime.text import as_json, complain, printable, say
 
 from .config import FitConfig
-from .features.kinds import KINDS, PIXELS, FeatureSettings
+from .features.kinds import KINDS, FeatureSettings
 from .options import DATA, FEATURES, FIT, RUN, options
 from .progress import Progress
 
@@ -60,20 +60,13 @@ def train(
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.device import choose_device
-        from .data.load import load_data
-        from .features.load import load_features
         from .report.run import Run
         from .resuming import check_finished
 
     device = choose_device(config.device)
     with reported_once(), distributed.group(device) as group:
         progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
-        _fill_in(settings, features)
-        load = partial(load_data, data, **settings, seed=config.seed)
-        dataset = group.in_turn(partial(load, progress=progress.decoding))
-        if features != PIXELS:
-            extract = partial(load_features, dataset, features, about, seed=config.seed)
-            dataset = group.in_turn(partial(extract, progress=progress.extracting))
+        dataset = _load(data, settings, features, about, config.seed, progress, group)
         folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
         run = Run(folder, dataset, plots=report, inputs=inputs, say=progress.say) if group.rank == 0 else None
         with run.locked() if run else nullcontext():
@@ -88,6 +81,20 @@ def train(
                 if run:
                     progress.say(f"{run.checkpoint_path} is finished already")
                     _print(run.report(), as_document)
+
+
+def _load(
+    data: str, reading: dict[str, Any], features: str, about: FeatureSettings, seed: int, progress: Progress,
+    group: "Group",
+) -> "Dataset":  # fmt: skip
+    """Load the images, one process after the other, and then their features."""
+    from .data.load import load_data
+    from .features.load import load_features
+
+    _fill_in(reading, features)
+    load = partial(load_data, data, **reading, seed=seed, progress=progress.decoding)
+    extract = partial(load_features, name=features, settings=about, seed=seed, progress=progress.extracting)
+    return group.in_turn(partial(extract, group.in_turn(load)))
 
 
 def _taken(settings: dict[str, Any], kind: Any) -> dict[str, Any]:

@@ -109,6 +109,16 @@ def fit(
     return result
 
 
+def _held_out(data: Dataset, train: Split, config: FitConfig) -> tuple[Split, Split]:
+    """Take validation images from the training images."""
+    if data.val:
+        raise ConfigError(
+            "val_fraction: expected 0 for data with validation images of their own, found "
+            f"{config.val_fraction:g}: leave it out"
+        )
+    return hold_out(train, config.val_fraction, data.labels, seed=config.seed, name=data.name)
+
+
 def _as_before(config: FitConfig, resume: Checkpoint | None) -> FitConfig:
     """Shuffle in the window of an unfinished fit, unless the settings or the checkpoint say otherwise."""
     settings = resume.provenance.get("settings") if resume and config.shuffle_window is None else None
@@ -134,13 +144,7 @@ class _Fitting:
         device, classes, limit = choose_device(config.device), len(data.labels), limit_or_default(memory_limit)
         train, self._validation = within(data.train, limit), data.val and within(data.val, limit)
         if config.val_fraction:
-            if data.val:
-                given = f"{config.val_fraction:g}: leave it out"
-                raise ConfigError(
-                    f"val_fraction: expected 0 for data with validation images of their own, found {given}"
-                )
-            share, labels = config.val_fraction, data.labels
-            train, self._validation = hold_out(train, share, labels, seed=config.seed, name=data.name)
+            train, self._validation = _held_out(data, train, config)
         inputs, self._validation = train.inputs, self._validation and self._validation.inputs
         window = min(config.shuffle_window or window_for(limit), inputs.images.nbytes)
         self._data, self._group, self._device = data, group, device

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .config import Choice
+from .config import Choice, SgdSettings
 from .data.minibatches import minibatches
 from .errors import DivergedError
 from .fast_sums import FastAccumulator
@@ -71,14 +71,14 @@ class Divergence:
         """Name the setting that is to blame, and its value.
 
         Momentum β is stable where learning rate times curvature is below 2(1 + β). The curvature is that of the loss,
-        at the start at most a K-th of the features' largest second moment, and λ.
+        at the start at most a K-th of the features' largest second moment, and λ. The default rate is not to blame.
         """
         config = self._task.config
         lr, decay = (choice.lr, choice.weight_decay) if choice else (config.lr, config.weight_decay or 0.0)
         if lr is None:
             return f"--weight-decay, which was {decay:g}"
         curvature = self._curvature()
-        if decay > curvature and lr * curvature < 2 * (1 + config.sgd.momentum):
+        if decay > curvature and (lr <= SgdSettings().lr or lr * curvature < 2 * (1 + config.sgd.momentum)):
             return f"--weight-decay, which was {decay:g}"
         return f"--lr, which was {lr:g}, or use --solver lbfgs"
 

@@ -91,6 +91,16 @@ def test_the_setting_is_the_one_that_was_chosen(tiny: Dataset) -> None:
             judge.check_finite(1, (math.nan,), choice)
 
 
+@pytest.mark.parametrize(("lr", "message"), [(0.03, DECAY.format(r"1e\+09")), (0.3, RATE.format("0.3"))])
+def test_the_default_rate_is_not_to_blame(lr: float, message: str) -> None:
+    """Though it is too large for images as large as these, whose pixels go together."""
+    images = np.broadcast_to(np.arange(100)[:, None, None], (100, 64, 64)).astype(np.uint8)
+    split = Split.of(images, np.arange(100) // 50)
+    data = Dataset(name="grey", labels=("dark", "bright"), train=split, test=split)
+    with pytest.raises(DivergedError, match=message):
+        Divergence(task_of(data, lr=lr, weight_decay=1e9)).check_finite(1, (math.nan,), None)
+
+
 def always_first(model: Model, bias: float) -> Model:
     """Of equal classes its loss is ln(eᵇ + 2) − b/3."""
     return dataclasses.replace(model, weights=torch.zeros_like(model.weights), bias=torch.tensor([bias, 0.0, 0.0]))

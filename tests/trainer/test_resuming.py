@@ -18,7 +18,7 @@ ANEW = "train anew without --resume, or from its weights with --from runs/tiny$"
 def changed(data: Dataset) -> dict[str, Dataset]:
     """The same data set but for one thing, which nothing but this tells."""
     train = data.train
-    pixel = train.images.clone()
+    pixel = train.images[:].clone()
     pixel[0, 0, 0, 0] ^= 1
     return {
         "a pixel": dataclasses.replace(data, train=Split(pixel, train.targets)),

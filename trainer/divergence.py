@@ -47,10 +47,12 @@ class Divergence:
         bound, found = 2 * math.log(len(model.bias)), self._loss(model)
         if found <= bound:
             return
-        expected = f"expected a training loss of at most 2 ln K = {bound:.4g} at the end, found {found:.4g}"
-        if found < self._loss(self._start):
-            raise DivergedError(f"{expected}, less than at the start: raise --epochs")
-        raise DivergedError(f"{expected}, more than at the start: lower {self._to_lower(choice)}")
+        less = found < self._loss(self._start)
+        side, remedy = ("less", "raise --epochs") if less else ("more", f"lower {self._to_lower(choice)}")
+        raise DivergedError(
+            f"expected a training loss of at most 2 ln K = {bound:.4g} at the end, found {found:.4g}, "
+            f"{side} than at the start: {remedy}"
+        )
 
     def _rows(self, count: int) -> Tensor:
         """Rows of at most so many training images, evenly spread: int64 [n]."""

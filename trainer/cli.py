@@ -61,7 +61,6 @@ def train(
         from . import distributed
         from .data.device import choose_device
         from .report.run import Run
-        from .resuming import check_finished
 
     device = choose_device(config.device)
     with reported_once(), distributed.group(device) as group:
@@ -71,16 +70,30 @@ def train(
         run = Run(folder, dataset, plots=report, inputs=inputs, say=progress.say) if group.rank == 0 else None
         with run.locked() if run else nullcontext():
             progress.say(f"{_summary(dataset)}; on {device.type}" + (f", {group.size} processes" * (group.size > 1)))
-            begun = group.shared(_begun(run, start, resume=resume, restarted=distributed.restarted()) if run else {})
-            saved = begun.get("resume")
-            if not saved or saved.progress is not None:
-                fitted = _fit(dataset, config, progress, run, group, memory_limit=memory_limit, **begun)
-                _conclude(fitted, config, progress, run, as_document)
-            else:
-                check_finished(saved, _given(config), dataset, folder, group)
-                if run:
-                    progress.say(f"{run.checkpoint_path} is finished already")
-                    _print(run.report(), as_document)
+            _fit_or_show(
+                dataset, config, progress, run, group, start=start, resume=resume, folder=folder,
+                memory_limit=memory_limit, as_document=as_document,
+            )  # fmt: skip
+
+
+def _fit_or_show(
+    data: "Dataset", config: FitConfig, progress: Progress, run: "Run | None", group: "Group", *, start: Path | None,
+    resume: bool, folder: Path, memory_limit: int | None, as_document: bool,
+) -> None:  # fmt: skip
+    """Fit, or print the figures of a run that is finished already."""
+    from .distributed import restarted
+    from .resuming import check_finished
+
+    begun = group.shared(_begun(run, start, resume=resume, restarted=restarted()) if run else {})
+    saved = begun.get("resume")
+    if not saved or saved.progress is not None:
+        fitted = _fit(data, config, progress, run, group, memory_limit=memory_limit, **begun)
+        _conclude(fitted, config, progress, run, as_document)
+    else:
+        check_finished(saved, _given(config), data, folder, group)
+        if run:
+            progress.say(f"{run.checkpoint_path} is finished already")
+            _print(run.report(), as_document)
 
 
 def _load(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .config import Choice
+from .config import Choice, SgdSettings
 from .data.minibatches import minibatches
 from .errors import DivergedError
 from .fast_sums import FastAccumulator
@@ -47,10 +47,12 @@ class Divergence:
         bound, found = 2 * math.log(len(model.bias)), self._loss(model)
         if found <= bound:
             return
-        expected = f"expected a training loss of at most 2 ln K = {bound:.4g} at the end, found {found:.4g}"
-        if found < self._loss(self._start):
-            raise DivergedError(f"{expected}, less than at the start: raise --epochs")
-        raise DivergedError(f"{expected}, more than at the start: lower {self._to_lower(choice)}")
+        less = found < self._loss(self._start)
+        side, remedy = ("less", "raise --epochs") if less else ("more", f"lower {self._to_lower(choice)}")
+        raise DivergedError(
+            f"expected a training loss of at most 2 ln K = {bound:.4g} at the end, found {found:.4g}, "
+            f"{side} than at the start: {remedy}"
+        )
 
     def _rows(self, count: int) -> Tensor:
         """Rows of at most so many training images, evenly spread: int64 [n]."""
@@ -71,14 +73,14 @@ class Divergence:
         """Name the setting that is to blame, and its value.
 
         Momentum β is stable where learning rate times curvature is below 2(1 + β). The curvature is that of the loss,
-        at the start at most a K-th of the features' largest second moment, and λ.
+        at the start at most a K-th of the features' largest second moment, and λ. The default rate is not to blame.
         """
         config = self._task.config
         lr, decay = (choice.lr, choice.weight_decay) if choice else (config.lr, config.weight_decay or 0.0)
         if lr is None:
             return f"--weight-decay, which was {decay:g}"
         curvature = self._curvature()
-        if decay > curvature and lr * curvature < 2 * (1 + config.sgd.momentum):
+        if decay > curvature and (lr <= SgdSettings().lr or lr * curvature < 2 * (1 + config.sgd.momentum)):
             return f"--weight-decay, which was {decay:g}"
         return f"--lr, which was {lr:g}, or use --solver lbfgs"
 

@@ -1,6 +1,8 @@
 """The model that a fit starts from: anew, or from another fit's weights."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 
@@ -66,15 +68,24 @@ def _check(checkpoint: Checkpoint, data: Dataset) -> None:
     if checkpoint.image != image:
         then, now = asdict(checkpoint.image), asdict(image)
         other = [name for name in then if then[name] != now[name]]
+        if {"color", "fit"} & set(other):
+            other = [name for name in other if name != "fill"]  # which goes with them
         expected, found = (", ".join(f"{name} {of[name]}" for name in other) for of in (then, now))
-        square = then["height"] == then["width"]
-        size = f"--image-size {then['height']}" if square else "images of that size"
         raise ConfigError(
             f"expected images like those of the model to start from, with {expected}, found {found}: "
-            f"use {size} and --color {then['color']}, or train without --from"
+            f"use {_options(then, other)}, or train without --from"
         )
     if not set(labels) & set(checkpoint.labels):
         raise ConfigError(
             f"expected at least one label of the model to start from, such as {checkpoint.labels[0]!r}, "
             f"found others, such as {labels[0]!r}: train without --from"
         )
+
+
+def _options(image: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Name the options that bring images to those of the model, for what differs."""
+    options = [f"--{name} {image[name]}" for name in ("color", "fit", "shift") if name in names]
+    if {"height", "width"} & set(names):
+        square = image["height"] == image["width"]
+        options.insert(0, f"--image-size {image['height']}" if square else "images of that size")
+    return " and ".join(options) or "images that are read like those"

@@ -8,7 +8,7 @@ from ..errors import DataError
 from .labels import check_distinct
 from .parts import Parts, in_order, part_of
 from .source import is_table, join, path_inside
-from .table import Columns, Row, read_table
+from .table import SHOWN, Columns, Row, read_table
 from .tree import Tree, files_in, images_below
 
 STEMS = ("labels", "label", "metadata", "annotations", "images", "index")
@@ -35,7 +35,9 @@ def by_tables(tree: Tree, tables: Sequence[str], columns: Columns) -> Parts:
             said = part_of(row.part) if row.part else usual
             if not row.image or not row.label or not said:
                 what = "a file's name" if not row.image else "a label" if not row.label else "train, val or test"
-                raise DataError(f"{where} line {row.line}: expected {what}, found {row.part or 'none'}: fill it in")
+                raise DataError(
+                    f"{where} line {row.line}: expected {what}, found {(row.part or 'none')[:SHOWN]}: fill it in"
+                )
             image = finder.find(table, row, said)
             if found.setdefault(image, (said, row.label)) != (said, row.label):
                 check_distinct(f"{where} line {row.line}", {f"the rows of {image}": (found[image][1], row.label)})
@@ -69,9 +71,10 @@ class _Finder:
     def find(self, table: str, row: Row, part: str) -> str:
         """Find a row's image; where there is none, the path that it should have. Raises DataError."""
         asked, line = path_inside(row.image or ""), f"{self._where}/{table} line {row.line}"
+        shown = (row.image or "")[:SHOWN]
         if asked is None:
             raise DataError(
-                f"{line}: expected a path that stays in the table's folder, found {row.image}: write it relative to "
+                f"{line}: expected a path that stays in the table's folder, found {shown}: write it relative to "
                 "the table"
             )
         beside = join(_parent(table), str(asked))
@@ -82,13 +85,13 @@ class _Finder:
         found = [path for path in found if part in map(part_of, path.split("/"))] or found
         if len(found) > 1:
             raise DataError(
-                f"{line}: expected one file of the name {asked}, found {found[0]} and {found[1]}: write paths relative "
+                f"{line}: expected one file of the name {shown}, found {found[0]} and {found[1]}: write paths relative "
                 "to the table"
             )
         if not found and _parent(beside) not in self._folders:
             raise DataError(
-                f"{line}: expected an image of the table's folder, found no folder {_parent(beside)} in it (links to "
-                "folders are not followed): copy it there, or remove the row"
+                f"{line}: expected an image of the table's folder, found no folder of {shown} in it (links to folders "
+                "are not followed): copy it there, or remove the row"
             )
         return found[0] if found else beside
 

@@ -18,6 +18,7 @@ from .tree import is_hidden
 MAX_NAMES, MAX_DEPTH = 10**6, 32
 MAX_UNPACKED, MAX_RATIO = 2**34, 100  # bytes of a whole tar, or so many times its own size
 OPENERS: tuple[tuple[bytes, Any], ...] = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
+BLOCK = 2**20
 FILE, LINK = 0o10, 0o12  # kinds in a zip entry's Unix mode
 
 
@@ -85,6 +86,7 @@ class Tar:
                     if not is_named_as_image(name):
                         stream.seek(member.offset_data)
                         self.heads[name] = stream.read(min(member.size, HEAD_BYTES))
+            _read_to_its_checksum(stream, allowed)
 
     def order(self, name: str) -> int:
         """Where a file's bytes begin."""
@@ -107,6 +109,12 @@ class Tar:
                 return
             with opener(raw) as unpacked:
                 yield _Bounded(unpacked)
+
+
+def _read_to_its_checksum(stream: "_Bounded", allowed: int) -> None:
+    """Read what is left: gzip has a checksum at its end alone."""
+    while stream.tell() <= allowed and stream.read(BLOCK):
+        pass
 
 
 class TarReader:

@@ -19,6 +19,7 @@ PARTS = ("split", "part", "subset", "set")
 DELIMITERS = ",;\t"
 MAX_BYTES = 2**28
 MAX_CELL = 2**20
+SHOWN = 80  # characters of a cell in a message
 
 
 class Columns(NamedTuple):
@@ -75,6 +76,7 @@ def _text_lines(where: str, text: str, columns: Columns) -> Iterator[tuple[int, 
                 if not any(columns) and len(cells) >= 2 and is_named_as_image(head[0]):
                     head = [IMAGES[0], LABELS[0]]
                 else:
+                    _check_head(where, head)
                     continue
             yield reader.line_num, dict(zip(head, (cell.strip() for cell in cells), strict=False))
     except csv.Error as error:
@@ -82,6 +84,11 @@ def _text_lines(where: str, text: str, columns: Columns) -> Iterator[tuple[int, 
         raise DataError(message) from None
     finally:
         csv.field_size_limit(before)
+
+
+def _check_head(where: str, head: Sequence[str]) -> None:
+    if twice := next((name for name in head if name and head.count(name) > 1), None):
+        raise DataError(f"{where}: expected different columns, found {twice[:SHOWN]!r} twice: rename one")
 
 
 def _json_lines(where: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -123,6 +130,8 @@ def _column(where: str, cells: Iterable[str], given: str | None, usual: Sequence
 
 def _cell(where: str, number: int, value: Any) -> str | None:
     value = value.get("path") if isinstance(value, dict) else value
+    if isinstance(value, str) and not value.isascii() and value.encode(errors="replace").decode() != value:
+        raise DataError(f"{where} line {number}: expected text in UTF-8, found {value[:SHOWN]!r}: mend it")
     if value is None or isinstance(value, (str, int)):
         return str(value).strip() or None if value is not None else None
     raise DataError(f"{where} line {number}: expected text or a whole number, found {type(value).__name__}: mend it")

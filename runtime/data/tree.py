@@ -107,7 +107,7 @@ class Folder:
         return Files(self._root, names)
 
     def _is_output(self, folder: str | Path, names: Collection[str]) -> bool:
-        found = is_output(names, lambda name: _tail(Path(folder, name)))
+        found = is_own(folder, names)
         inside = os.path.relpath(folder, self._root)
         if found and inside not in self.outputs:
             self.outputs.append(inside)
@@ -135,6 +135,11 @@ def walk(
 def is_hidden(name: str) -> bool:
     """Whether a folder or a file of that name is left out; macOS puts its own beside others' in archives."""
     return name.startswith(".") or name == "__MACOSX"
+
+
+def is_own(folder: str | Path, names: Collection[str]) -> bool:
+    """Whether a folder on disk, of files of these names, is `kit`'s own, as for `is_output`."""
+    return is_output(names, lambda name: _tail(Path(folder, name)))
 
 
 def is_output(names: Collection[str], tail: Callable[[str], bytes]) -> bool:

@@ -13,10 +13,10 @@ from typing import NamedTuple, TypeAlias
 
 from ..data.parquet import Rows, find_rows, find_urls
 from ..data.source import is_parquet, is_url
-from ..data.tree import is_hidden
+from ..data.tree import is_hidden, is_own
 from ..errors import InputError
 from ..image_files import READ, is_image, is_named_as_image
-from ..text import printable
+from ..text import note, printable
 
 FOOTERS_AT_ONCE = 8
 
@@ -97,12 +97,13 @@ class Listed(NamedTuple):
 def images_below(folder: str, *, parquet: bool = False) -> Iterator[Listed]:
     """Yield the images in a folder and below it in the order of their names; hidden files and folders are left out.
 
-    A folder is read when its turn comes. Raises InputError where none is found.
+    A folder is read when its turn comes; runs and predictions of `kit`'s own are left out with a note. Raises
+    InputError where none is found.
 
     parquet: whether Parquet files are listed too.
     """
     found = False
-    for file in _files_below(Path(folder)):
+    for file in _files_below(Path(folder), Path(folder)):
         if (parquet and is_parquet(os.path.basename(file.name))) or is_image(file.name):  # noqa: PTH119 - is quicker
             found = True
             yield file
@@ -111,17 +112,27 @@ def images_below(folder: str, *, parquet: bool = False) -> Iterator[Listed]:
         raise InputError(f"{folder}: expected a folder with {wanted}, found none ({READ}): name another")
 
 
-def _files_below(folder: Path) -> Iterator[Listed]:
-    """Yield files; a folder that cannot be read has none."""
+def _files_below(folder: Path, root: Path) -> Iterator[Listed]:
+    """Yield files; a folder that cannot be read has none, nor has a folder below the root that `kit` wrote."""
     try:
         with os.scandir(folder) as entries:
             shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
     except OSError:
         return
+    if folder != root and is_own(folder, [entry.name for entry in shown]):
+        note(f"{root}: {folder.relative_to(root)} is left out: kit wrote it")
+        return
     names = {entry.name: str(folder / entry.name) for entry in shown}
     width = max((len(printable(path)) for name, path in names.items() if is_named_as_image(name)), default=0)
     for entry in shown:
-        if not entry.is_dir():
+        if not _is_folder(entry):
             yield Listed(names[entry.name], width)
         elif not entry.is_symlink():
-            yield from _files_below(folder / entry.name)
+            yield from _files_below(folder / entry.name, root)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # of a link to itself
+        return False

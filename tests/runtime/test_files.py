@@ -1,5 +1,6 @@
 """Only ordinary files are read; files are replaced whole or not at all."""
 
+import errno
 import os
 import re
 import socket
@@ -10,9 +11,11 @@ import pytest
 
 from runtime import InputError, KitError
 from runtime.files import (
+    _lock,
     check_regular,
     check_target,
     discard_parts,
+    locked,
     read_at_most,
     replacing,
     write_atomic,
@@ -84,6 +87,79 @@ def test_unfinished_files_are_discarded(tmp_path: Path) -> None:
     discard_parts(tmp_path)
     discard_parts(tmp_path / "absent")
     assert {path.name for path in tmp_path.iterdir()} == {".a.1.part", "c.part", ".d"}
+
+
+HOLD = """
+from pathlib import Path
+from runtime import KitError
+from runtime.files import locked
+try:
+    with locked(Path(sys.argv[1]), KitError, "wait"):
+        print("held")
+except KitError as error:
+    print(error)
+"""
+
+
+@pytest.mark.spawns
+def test_a_folder_is_locked_for_one_process(tmp_path: Path) -> None:
+    """A file that a killed process has left is no lock; one that this process has forked holds none."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / ".lock").touch()
+    refused = f"{folder}: expected a folder that nobody else writes to, found another process: wait\n"
+    with locked(folder, KitError, "wait"):
+        assert run_python(HOLD, folder).stdout == refused
+        assert run_python(HOLD, tmp_path).stdout == "held\n"
+    assert list(folder.iterdir()) == []
+    assert run_python(HOLD, folder).stdout == "held\n"
+
+
+def test_a_lock_makes_the_folder_and_leaves_none_that_is_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "below"
+    with locked(folder, KitError, "wait"):
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert list(tmp_path.iterdir()) == []
+    with locked(folder, KitError, "wait"):
+        (folder / "result").touch()
+    assert [path.name for path in folder.iterdir()] == ["result"]
+    with locked(tmp_path / "new", KitError, "wait"):
+        (folder / "result").unlink()
+    assert list((tmp_path / "new").iterdir()) == [folder]
+
+
+def test_a_lock_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place that cannot be written to is refused, also by way of a link; a file system without locks is not."""
+    (tmp_path / "file").touch()
+    (tmp_path / ".lock").symlink_to("elsewhere")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path):
+        with pytest.raises(InputError, match=": expected a place to write to, found: "), locked(folder, InputError, ""):
+            pytest.fail("it was locked")
+    assert not (tmp_path / "elsewhere").exists()
+    (tmp_path / ".lock").unlink()
+
+    def no_locks(_descriptor: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("runtime.files._lock", no_locks)
+    with locked(tmp_path, InputError, "wait"):
+        assert (tmp_path / ".lock").exists()
+
+
+def test_a_lock_whose_file_has_just_been_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever held it removes the file between the opening and the locking: it is opened anew."""
+    lock, seen = _lock, []
+
+    def removed_first(descriptor: int) -> None:
+        seen.append(descriptor)
+        if len(seen) == 1:
+            (tmp_path / ".lock").unlink()
+        lock(descriptor)
+
+    monkeypatch.setattr("runtime.files._lock", removed_first)
+    with locked(tmp_path, KitError, "wait"):
+        assert len(seen) == 2
+        assert (tmp_path / ".lock").exists()
 
 
 def make_device(path: Path) -> None:

@@ -113,3 +113,12 @@ def test_one_class_alone_in_the_test_images() -> None:
     metrics = classification_metrics(["a", "b"], np.zeros(4, np.int64), np.array([[0.75, 0.25]] * 4, np.float32))
     assert metrics["confusion_matrix"] == [[4, 0], [0, 0]]
     assert metrics["calibration_error"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_probabilities_that_are_not_finite(value: float) -> None:
+    """The number of a bin is not computed from one."""
+    probabilities = np.array([[0.5, 0.5], [0.5, value]], np.float32)
+    for measure in (calibration_error, lambda *of: classification_metrics(["a", "b"], *of)):
+        with pytest.raises(ValueError, match=r"^expected probabilities of 0-1, found one that is not finite$"):
+            measure(np.array([0, 1]), probabilities)

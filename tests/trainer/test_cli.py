@@ -5,11 +5,9 @@ import json
 import os
 import pty
 import shutil
-import signal
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from PIL import Image
 
 from tests.interpreter import Kit, run_python
 from tests.runtime.deep import deep, png
-from trainer import Dataset, FitConfig, fit, load_checkpoint
+from trainer import load_checkpoint
 
 RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "report.json"}
 PICTURES = {"confusion.png", "curves.png", "mistakes.png", "weights.png"}
@@ -190,6 +188,15 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
         (["--data", "empty"], 1, "kit: "),
         (["--data", "digits", "--out", "file/below"], 1, "kit: file/below/history.csv: expected a place to write to"),
         (["--data", "digits", "--lr", "1e38"], 1, "kit: expected a finite loss"),
+        (
+            ["--data", "digits", "--lr", "1e6", "--epochs", "1"],
+            1,
+            "lower --lr, which was 1e+06, or use --solver",
+        ),
+        (["--data", "digits", "--from", "nothing"], 1, "kit: nothing: expected a checkpoint, found no such file: make"),
+        (["--data", "digits", "--from", "empty"], 1, "kit: empty/model.safetensors: expected a checkpoint, found no"),
+        (["--data", "digits", "--from", "file"], 1, "kit: file: expected a checkpoint (model.safetensors), found a"),
+        (["--data", "digits", "--from", "a", "--resume"], 2, "expected --from or --resume, found both"),
         (["--epochs", "0"], 2, "Invalid value for '--epochs'"),
         (["--lr", "0"], 2, "Invalid value for '--lr'"),
         (["--momentum", "1"], 2, "Invalid value for '--momentum'"),
@@ -271,85 +278,6 @@ kit.main(["train", "--data", "digits", "--solver", "sgd", "--epochs", "1", "--ou
     assert result.returncode == 0, result.stderr
     assert [line.split()[0] for line in result.stderr.splitlines()] == ["digits:", "epoch"]
     assert names(tmp_path / "run") == RUN | PICTURES
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "kit", "train", *SHORT, *arguments]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not come"
-        time.sleep(0.002)
-
-
-LONG = ["--epochs", "60", "--batch-size", "16"]
-
-
-@pytest.fixture(scope="session")
-def undisturbed(digits: Dataset) -> bytes:
-    return fit(digits, FitConfig(epochs=60, batch_size=16, device="cpu")).checkpoint.to_bytes()
-
-
-@pytest.mark.spawns
-def test_ctrl_c_saves_and_resume_goes_on(tmp_path: Path, undisturbed: bytes) -> None:
-    process = start(tmp_path, *LONG)
-    checkpoint = tmp_path / "runs/digits/model.safetensors"
-    wait_for(checkpoint)
-    process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    last = error.splitlines()[-1]
-    assert last.startswith("kit: interrupted in epoch ")
-    assert last.endswith("saved runs/digits/model.safetensors: resume with the same command and --resume")
-    assert load_checkpoint(checkpoint).progress is not None
-
-    again = start(tmp_path, *LONG, "--resume")
-    out, error = again.communicate(timeout=300)
-    assert again.returncode == 0, error
-    assert checkpoint.read_bytes() == undisturbed
-    assert "epoch  1/60" not in error
-    rows = list(csv.DictReader((tmp_path / "runs/digits/history.csv").read_text().splitlines()))
-    assert [int(row["epoch"]) for row in rows] == list(range(1, 61))
-
-
-@pytest.mark.slow
-def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path, undisturbed: bytes) -> None:
-    checkpoint = tmp_path / "runs/digits/model.safetensors"
-    generator = np.random.default_rng(0)
-    for _ in range(8):
-        process = start(tmp_path, *LONG, "--resume")
-        started = time.monotonic()
-        while process.poll() is None and not checkpoint.exists() and time.monotonic() < started + 60:
-            time.sleep(0.002)
-        time.sleep(float(generator.uniform(0, 2)))
-        process.kill()
-        process.communicate(timeout=60)
-        assert load_checkpoint(checkpoint).labels == tuple("0123456789")
-    out, error = start(tmp_path, *LONG, "--resume").communicate(timeout=300)
-    assert out.startswith("test accuracy"), error
-    assert checkpoint.read_bytes() == undisturbed
-    assert names(tmp_path / "runs/digits") == RUN
-
-
-def test_resume_of_nothing_and_of_a_finished_run(run_kit: Kit) -> None:
-    first = run_kit("train", *SHORT, "--epochs", "1", "--resume")
-    before = Path("runs/digits/model.safetensors").read_bytes()
-    again = run_kit("train", *SHORT, "--epochs", "1", "--resume")
-    assert (first.exit_code, again.exit_code) == (0, 0)
-    assert first.stdout == again.stdout + "wrote runs/digits/model.safetensors\n"
-    assert "runs/digits/model.safetensors is finished already" in again.stderr
-    assert Path("runs/digits/model.safetensors").read_bytes() == before
-
-
-def test_resume_of_a_file_that_is_no_checkpoint(run_kit: Kit) -> None:
-    Path("runs/digits").mkdir(parents=True)
-    Path("runs/digits/model.safetensors").write_bytes(b"damaged")
-    result = run_kit("train", *SHORT, "--resume")
-    assert result.exit_code == 1
-    assert "kit: runs/digits/model.safetensors: expected a checkpoint" in result.stderr
 
 
 @pytest.fixture

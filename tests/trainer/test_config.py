@@ -19,6 +19,8 @@ from trainer import ConfigError, FitConfig
         ({"lr": float("inf")}, "lr: expected above 0, found inf"),
         ({"momentum": 1.0}, "momentum: expected 0 to below 1, found 1.0"),
         ({"weight_decay": -0.1}, "weight_decay: expected at least 0, found -0.1"),
+        ({"lr": 1e39}, "lr: expected at most 3.4e+38, found 1e+39"),
+        ({"weight_decay": 1e39}, "weight_decay: expected at most 3.4e+38, found 1e+39"),
         ({"seed": -1}, "seed: expected 0 to 2⁶³ - 1, found -1"),
         ({"solver": "newton"}, "solver: expected one of auto, sgd, lbfgs, found 'newton'"),
         ({"schedule": "step"}, "schedule: expected one of cosine, constant, found 'step'"),

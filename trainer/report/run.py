@@ -60,6 +60,7 @@ class Run:
             check_target(folder / name, TrainerError, inputs)
         before = any(os.path.lexists(folder / name) for name in (HISTORY, FILE_NAME))
         self._unfinished = folder / UNFINISHED if before else folder
+        self._wrote = False
 
     @property
     def unfinished_path(self) -> Path:
@@ -90,6 +91,7 @@ class Run:
     def save(self, fit: Fit) -> None:
         """Write history.csv, the report of a finished fit, and then the checkpoint. Raises TrainerError."""
         folder = self.folder if fit.finished else self._unfinished
+        self._wrote = True
         write_atomic(folder / HISTORY, history_csv(fit.history).encode(), TrainerError)
         if fit.finished:
             self._write_report(fit)
@@ -98,8 +100,9 @@ class Run:
             discard_unfinished(self.folder / UNFINISHED)
 
     def discard(self) -> None:
-        """Remove an unfinished fit."""
-        discard_unfinished(self._unfinished)
+        """Remove the unfinished fit that was saved, if one was; an earlier one stays."""
+        if self._wrote:
+            discard_unfinished(self._unfinished)
 
     def report(self) -> dict[str, Any]:
         """Read report.json. Raises CheckpointError where it is missing or damaged."""

@@ -96,5 +96,7 @@ def test_an_image_behind_a_link_to_a_folder_is_not_read(tmp_path: Path) -> None:
     root = grow(tmp_path / "root", "2.png")
     (root / "out").symlink_to(tmp_path / "outside")
     (root / "labels.csv").write_text("file,label\n2.png,a\nout/1.png,b\n")
-    with pytest.raises(DataError, match=r"labels.csv line 3: .*found no folder out in it \(links to folders are not"):
+    with pytest.raises(
+        DataError, match=r"labels.csv line 3: .*found no folder of out/1.png in it \(links to folders are not"
+    ):
         by_tables(Folder(root), ["labels.csv"], Columns())

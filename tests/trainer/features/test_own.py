@@ -208,6 +208,13 @@ def mixes(model: ModelProto) -> None:
     model.graph.node.insert(4, helper.make_node("Sub", ["apart", "mean"], ["pooled"]))
 
 
+def first_two(model: ModelProto) -> None:
+    """Drop all images but two."""
+    model.graph.node[2].output[0] = "all"
+    model.graph.initializer.extend(numpy_helper.from_array(np.array([at]), f"at.{at}") for at in (0, 2))
+    model.graph.node.insert(3, helper.make_node("Slice", ["all", "at.0", "at.2"], ["pooled"]))
+
+
 def fixed(model: ModelProto) -> None:
     """Reshape to a batch of one."""
     dims(1, 3, 8, 8)(model)
@@ -248,6 +255,7 @@ def infinite(model: ModelProto) -> None:
         ),
         (mixes, "expected the features of an image to be the same whatever is beside it"),
         (fixed, "expected a graph that runs on 2 images [8, 8, 3], found one that fails"),
+        (first_two, "expected features of float32 [N, D], found float32 [2, 5] for 3 images: name another output"),
         (infinite, "expected finite features, found NaN or infinity"),
     ],
 )

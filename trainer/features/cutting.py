@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import onnx
@@ -25,6 +25,16 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
         yield node
         for body in subgraphs(node):
             yield from all_nodes(body)
+
+
+def is_utf8(message: Any) -> bool:
+    """Whether all texts of an ONNX message are UTF-8; protobuf gives bytes for the others."""
+    for field, value in message.ListFields():
+        values = value if field.type in (field.TYPE_STRING, field.TYPE_MESSAGE) else []
+        for part in [values] if isinstance(values, (str, bytes)) or hasattr(values, "ListFields") else values:
+            if isinstance(part, bytes) or (field.type == field.TYPE_MESSAGE and not is_utf8(part)):
+                return False
+    return True
 
 
 def keep_only(graph: onnx.GraphProto, output: str) -> None:

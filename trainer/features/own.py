@@ -26,7 +26,7 @@ from runtime.text import one_line
 
 from ..errors import ConfigError, DataError
 from .asked import Asked, square_side
-from .cutting import PREFIX, all_nodes, keep_only, prefix
+from .cutting import PREFIX, all_nodes, is_utf8, keep_only, prefix
 from .graph import FEATURES, IMAGES, OPSET, Graph, checked_size, finished, opened
 from .weights import UNSTATED
 
@@ -114,6 +114,8 @@ def _read(path: Path) -> tuple[bytes, onnx.ModelProto]:
             f"{path.name}: expected all weights in the file, found some in other files: save it as one file, with "
             "onnx.save(onnx.load(path), other)"
         )
+    if not is_utf8(model):
+        raise DataError(f"{path.name}: expected names in UTF-8, found other bytes: export it again")
     domains = {node.domain for node in all_nodes(model.graph)} - set(DOMAINS)
     if domains or model.functions:
         raise DataError(

@@ -28,7 +28,7 @@ def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof, numbers: Nu
     if isinstance(numbers, Head) and checkpoint.features:
         few = max(FEWEST_GOLDEN, LARGEST_GOLDEN // images[0].nbytes)
         images, probabilities = images[:few], probabilities[:few]
-        provenance["features"] = _origin(checkpoint.features)
+        provenance["features"] = _origin(checkpoint.features, numbers.features)
         extra = {"outputs": (FEATURES,), "licences": _licences(checkpoint.features)}
     elif not isinstance(numbers, Head):
         extra = {"centre": numbers.centre}
@@ -48,10 +48,11 @@ def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof, numbers: Nu
     return metadata._replace(golden=metadata.golden._replace(encoding=PNG_ROWS))
 
 
-def _origin(features: Features) -> dict[str, Any]:
-    """Say which graph the features are of; the digest is that of the trained one, before it is quantised."""
-    graph = digest(features.graph.tobytes())
-    return {"name": features.name, "size": features.size, "digest": graph, "about": dict(features.about)}
+def _origin(trained: Features, written: Features) -> dict[str, Any]:
+    """Say which graph the model was trained on, and how it was quantised, if it was."""
+    graph, changes = digest(trained.graph.tobytes()), written.about.get("int8")
+    found = {"name": trained.name, "size": trained.size, "digest": graph, "about": dict(trained.about)}
+    return found | ({"int8": changes} if changes else {})
 
 
 def _licences(features: Features) -> tuple[dict[str, Any], ...]:

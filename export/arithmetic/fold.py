@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.checkpoint import Checkpoint
+from trainer.checkpoint import Checkpoint, Features
 
 from ..errors import ExportError
 from .bound import FLOAT32_LARGEST, Arithmetic
@@ -57,17 +57,34 @@ def prepare(checkpoint: Checkpoint) -> Numbers:
 
     Raises ExportError where float32 cannot hold the result.
     """
-    weights, bias = fold_head(checkpoint) if checkpoint.features else fold(checkpoint)
+    if checkpoint.features:
+        return prepare_head(checkpoint, checkpoint.features)
+    weights, bias = fold(checkpoint)
+    _check(weights, bias)
+    if rounding_error(weights) > LARGEST_ERROR:
+        return centred_on(centre_of(checkpoint), weights, bias)
+    return Folded(weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+
+
+def prepare_head(checkpoint: Checkpoint, features: Features) -> Head:
+    """Fold the scale of the features, and round to float32. Raises ExportError where float32 cannot hold the result.
+
+    features: the graph, or what takes its place.
+    """
+    weights, bias = fold_head(checkpoint)
+    _check(weights, bias)
+    return Head(
+        features=features,
+        centre=checkpoint.scaling()[0].astype(np.float32),
+        weights=weights.astype(np.float32),
+        bias=bias.astype(np.float32),
+    )
+
+
+def _check(weights: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
     largest = max(float(np.abs(weights).max()), float(np.abs(bias).max()))
     if not largest <= FLOAT32_LARGEST:
         raise ExportError(
             f"expected weights and biases for raw inputs that float32 can hold, found {largest:.1e}: train with a "
             "smaller --lr"
         )
-    if checkpoint.features:
-        centre = checkpoint.scaling()[0].astype(np.float32)
-        numbers = {"weights": weights.astype(np.float32), "bias": bias.astype(np.float32)}
-        return Head(features=checkpoint.features, centre=centre, **numbers)
-    if rounding_error(weights) > LARGEST_ERROR:
-        return centred_on(centre_of(checkpoint), weights, bias)
-    return Folded(weights=weights.astype(np.float32), bias=bias.astype(np.float32))

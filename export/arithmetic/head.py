@@ -68,4 +68,4 @@ def fold_head(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.f
     """
     temperature, bias = checkpoint.calibration()
     weights = np.ascontiguousarray(checkpoint.weights) / checkpoint.scaling()[1][:, None]  # [D, K]
-    return weights / temperature, checkpoint.bias / temperature + bias
+    return weights / temperature, checkpoint.bias.astype(np.float64) / temperature + bias

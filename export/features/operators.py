@@ -17,7 +17,6 @@ from onnx import TensorProto
 from torch import fx
 
 DTYPES = {
-    TensorProto.FLOAT: torch.float32,
     TensorProto.DOUBLE: torch.float64,
     TensorProto.INT64: torch.int64,
     TensorProto.INT32: torch.int32,
@@ -36,12 +35,14 @@ class Call:
     inputs: nodes of its inputs; None for one that is left out.
     constants: the values of inputs that are constant, by their position.
     attributes: by name.
+    floats: the type to compute with where the graph has float32.
     """
 
     graph: fx.Graph
     inputs: Sequence[fx.Node | None]
     constants: dict[int, NDArray[Any]]
     attributes: dict[str, Any]
+    floats: torch.dtype
 
     def write(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> fx.Node:
         """Call a function of torch."""
@@ -83,8 +84,9 @@ def _same(call: Call) -> fx.Node:
 
 
 def _cast(call: Call) -> fx.Node:
-    call.expect(call.attributes["to"] in DTYPES)
-    return call.graph.call_method("to", (call.inputs[0], DTYPES[call.attributes["to"]]))
+    dtypes = DTYPES | {TensorProto.FLOAT: call.floats}
+    call.expect(call.attributes["to"] in dtypes)
+    return call.graph.call_method("to", (call.inputs[0], dtypes[call.attributes["to"]]))
 
 
 def _clip(call: Call) -> fx.Node:

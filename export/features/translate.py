@@ -13,19 +13,20 @@ from runtime.artefact import FEATURES, INPUT
 from .operators import OPERATORS, Call, UntranslatedError
 
 
-def translated(model: ModelProto) -> fx.GraphModule:
+def translated(model: ModelProto, *, double: bool = False) -> fx.GraphModule:
     """Write the graph with torch: uint8 [N, H, W, C] → float32 [N, D].
 
+    double: whether it computes in float64 whatever the graph has in float32.
     Raises UntranslatedError, which says what of it torch is not known to compute.
     """
-    return _Translation(model).module()
+    return _Translation(model, torch.float64 if double else torch.float32).module()
 
 
 class _Translation:
     """A graph of torch, as it grows; a constant becomes a buffer where a node uses it as a tensor."""
 
-    def __init__(self, model: ModelProto) -> None:
-        self._model, self._graph, self._root = model, fx.Graph(), torch.nn.Module()
+    def __init__(self, model: ModelProto, floats: torch.dtype) -> None:
+        self._model, self._graph, self._root, self._floats = model, fx.Graph(), torch.nn.Module(), floats
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self._nodes: dict[str, fx.Node] = {INPUT: self._graph.placeholder(INPUT, type_expr=torch.Tensor)}
 
@@ -48,16 +49,17 @@ class _Translation:
         if node.op_type not in OPERATORS or any(node.output[1:]):
             raise UntranslatedError(node.op_type)
         inputs = [self._node(name) if name else None for name in node.input]
-        call = Call(graph=self._graph, inputs=inputs, constants=constants, attributes=attributes)
+        call = Call(graph=self._graph, inputs=inputs, constants=constants, attributes=attributes, floats=self._floats)
         try:
             self._nodes[node.output[0]] = OPERATORS[node.op_type](call)
         except UntranslatedError:
-            raise UntranslatedError(f"{node.op_type} as it is used in {node.name or node.output[0]!r}") from None
+            raise UntranslatedError(f"{node.op_type} as it is used in {(node.name or node.output[0])!r}") from None
 
     def _node(self, name: str) -> fx.Node:
         if name not in self._nodes:
             buffer = f"constant_{len([*self._root.buffers()])}"
-            self._root.register_buffer(buffer, torch.from_numpy(np.array(self._constants[name])))
+            tensor = torch.from_numpy(np.array(self._constants[name]))
+            self._root.register_buffer(buffer, tensor.to(self._floats) if tensor.dtype == torch.float32 else tensor)
             self._nodes[name] = self._graph.get_attr(buffer)
         return self._nodes[name]
 

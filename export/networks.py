@@ -1,60 +1,18 @@
-"""The models of a checkpoint as modules of torch, on raw pixels."""
+"""The model of a checkpoint as a module of torch, on raw pixels."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.checkpoint import Features
 
 from .arithmetic.centre import Centred
-from .arithmetic.fold import Folded, Numbers
+from .arithmetic.fold import Numbers
 from .arithmetic.head import Head
 from .errors import ExportError
 from .features.graph import model_of
 from .features.operators import UntranslatedError
 from .features.translate import translated
-
-
-class SoftmaxRegression(torch.nn.Module):
-    """The folded model: uint8 [N, H, W, C] → float32 [N, K]."""
-
-    weights: Tensor
-    bias: Tensor
-
-    def __init__(self, numbers: Folded) -> None:
-        super().__init__()
-        self.register_buffer("weights", torch.from_numpy(numbers.weights))
-        self.register_buffer("bias", torch.from_numpy(numbers.bias))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 [N, H, W, C] → float32 [N, K]."""
-        features = images.flatten(1).to(torch.float32)
-        return torch.softmax(torch.addmm(self.bias, features, self.weights), dim=1)
-
-
-class CentredSoftmaxRegression(torch.nn.Module):
-    """The same for images of low contrast: uint8 [N, H, W, C] → float32 [N, K]."""
-
-    centre: Tensor
-    multiples: Tensor
-    step: Tensor
-    rest: Tensor
-    bias: Tensor
-
-    def __init__(self, numbers: Centred) -> None:
-        super().__init__()
-        self.register_buffer("centre", torch.from_numpy(numbers.centre.astype(np.float32)))
-        self.register_buffer("multiples", torch.from_numpy(numbers.multiples))
-        self.register_buffer("step", torch.from_numpy(numbers.step))
-        self.register_buffer("rest", torch.from_numpy(numbers.rest))
-        self.register_buffer("bias", torch.from_numpy(numbers.bias))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 [N, H, W, C] → float32 [N, K]."""
-        features = (images.to(torch.float32) - self.centre).flatten(1)
-        sums = features @ self.multiples
-        behind = sums - sums.amax(dim=1, keepdim=True)
-        return torch.softmax(behind * self.step + torch.addmm(self.bias, features, self.rest), dim=1)
+from .raw_pixels import CentredSoftmaxRegression, SoftmaxRegression
 
 
 class OnFeatures(torch.nn.Module):

@@ -15,10 +15,54 @@ from runtime.artefact import EXTRA_FILE, from_text
 from runtime.image import Pixels
 from runtime.text import one_line
 
+from .arithmetic.centre import Centred
+from .arithmetic.fold import Folded
 from .errors import ExportError
 from .gate.parity import Probabilities
 
 DOUBLED = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+
+
+class SoftmaxRegression(torch.nn.Module):
+    """The folded model: uint8 [N, H, W, C] → float32 [N, K]."""
+
+    weights: Tensor
+    bias: Tensor
+
+    def __init__(self, numbers: Folded) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.from_numpy(numbers.weights))
+        self.register_buffer("bias", torch.from_numpy(numbers.bias))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 [N, H, W, C] → float32 [N, K]."""
+        features = images.flatten(1).to(torch.float32)
+        return torch.softmax(torch.addmm(self.bias, features, self.weights), dim=1)
+
+
+class CentredSoftmaxRegression(torch.nn.Module):
+    """The same for images of low contrast: uint8 [N, H, W, C] → float32 [N, K]."""
+
+    centre: Tensor
+    multiples: Tensor
+    step: Tensor
+    rest: Tensor
+    bias: Tensor
+
+    def __init__(self, numbers: Centred) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.from_numpy(numbers.centre.astype(np.float32)))
+        self.register_buffer("multiples", torch.from_numpy(numbers.multiples))
+        self.register_buffer("step", torch.from_numpy(numbers.step))
+        self.register_buffer("rest", torch.from_numpy(numbers.rest))
+        self.register_buffer("bias", torch.from_numpy(numbers.bias))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 [N, H, W, C] → float32 [N, K]."""
+        features = (images.to(torch.float32) - self.centre).flatten(1)
+        sums = features @ self.multiples
+        behind = sums - sums.amax(dim=1, keepdim=True)
+        return torch.softmax(behind * self.step + torch.addmm(self.bias, features, self.rest), dim=1)
 
 
 class RawPixels(torch.nn.Module):

@@ -10,8 +10,7 @@ import torch
 
 from export import ExportError
 from export.arithmetic.fold import Folded
-from export.networks import SoftmaxRegression
-from export.raw_pixels import RawPixels, TorchArtefact, described, run, run_in_float64
+from export.raw_pixels import RawPixels, SoftmaxRegression, TorchArtefact, described, run, run_in_float64
 from runtime.artefact import EXTRA_FILE, Metadata, dumps
 from runtime.golden import Golden
 from runtime.image import ImageContract

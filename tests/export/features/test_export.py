@@ -15,7 +15,7 @@ from export import ExportError, LabelledImages, ParityError, export
 from export.features.running import features_of
 from export.formats import FORMATS
 from export.gate.features import check_features
-from export.gate.parity import regression
+from export.gate.parity import reference_probabilities, regression
 from runtime.artefact import Metadata
 from runtime.decision import Decision
 from runtime.digest import digest
@@ -104,6 +104,13 @@ def test_a_decision_is_in_the_graph(deep: Checkpoint, tmp_path: Path) -> None:
     found = runtime.load(export(changed, "onnx", tmp_path / "model.onnx").path)
     np.testing.assert_allclose(found.probabilities(IMAGES), expected(changed), rtol=0, atol=1e-5)
     assert found.selftest() < 1e-5
+
+
+def test_features_that_are_neither_centred_nor_scaled(deep: Checkpoint, tmp_path: Path) -> None:
+    plain = replace(deep, centre=None, scale=None)
+    plain = replace(plain, golden_probabilities=reference_probabilities(plain, deep.golden_images).astype(np.float32))
+    found = runtime.load(export(plain, "onnx", tmp_path / "model.onnx").path)
+    np.testing.assert_allclose(found.probabilities(IMAGES), expected(plain), rtol=0, atol=1e-5)
 
 
 def test_the_graph_decides_the_opset(tmp_path: Path) -> None:

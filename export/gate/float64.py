@@ -18,7 +18,7 @@ from ..errors import ExportError
 from ..features.graph import model_of
 from .parity import Answer, Probabilities
 
-SECONDS = 6.0
+SECONDS = 4.0
 FEWEST = 8  # images, whatever they take
 BLOCK = 8  # images at a time
 

@@ -20,7 +20,7 @@ from runtime.artefact import Metadata
 from runtime.decision import Decision
 from runtime.digest import digest
 from tests.export.features.graphs import IMAGE, LABELS, START, convolution, graph_of, on_features, pictures
-from tests.interpreter import Kit
+from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, save_checkpoint
 from trainer.checkpoint import Features
 
@@ -97,6 +97,15 @@ def test_golden_images_are_few_where_they_are_large(
     monkeypatch.setattr("export.description.LARGE", 0)
     golden = runtime.load(export(deep, "onnx", tmp_path / "model.onnx").path).metadata.golden
     assert (len(golden.images), golden.encoding) == (3, "png-rows")
+
+
+@pytest.mark.spawns
+def test_no_torch_is_needed(deep: Checkpoint, deep_exported: dict[str, Path], tmp_path: Path) -> None:
+    save_checkpoint(deep, tmp_path / "model.safetensors")
+    code = "import kit\nkit.main(['export', 'model.safetensors', '--format', 'onnx', '--format', 'onnx-int8'])"
+    result = run_python(code, cwd=tmp_path, without=["torch", "torchvision", "sklearn", "tqdm", "PIL"])
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "model.onnx").read_bytes() == deep_exported["onnx"].read_bytes()
 
 
 def test_a_decision_is_in_the_graph(deep: Checkpoint, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from runtime.artefact import FEATURES, PLAIN_VERSION, Metadata
 from runtime.digest import digest
 from runtime.golden import PNG_ROWS, Golden
-from trainer.checkpoint import Checkpoint, Features
+from trainer.checkpoint import Checkpoint
+from trainer.data.features import Features
 
 from .appearance import pixel_statistics
 from .arithmetic.bound import Proof

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 from .arithmetic.centre import Centred
 from .arithmetic.fold import Numbers

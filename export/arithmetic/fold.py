@@ -6,7 +6,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.checkpoint import Checkpoint, Features
+from trainer.checkpoint import Checkpoint
+from trainer.data.features import Features
 
 from ..errors import ExportError
 from .bound import FLOAT32_LARGEST, Arithmetic

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.checkpoint import Checkpoint, Features
+from trainer.checkpoint import Checkpoint
+from trainer.data.features import Features
 
 from .bound import OF_FEATURES, Arithmetic, Box, Proof, prove
 

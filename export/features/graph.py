@@ -5,7 +5,7 @@ from onnx import GraphProto, ModelProto, compose, inliner
 
 from runtime.artefact import FEATURES, INPUT
 from runtime.text import one_line
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 from ..errors import ExportError
 

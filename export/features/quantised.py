@@ -21,7 +21,7 @@ from runtime.artefact import INPUT
 from runtime.image import Pixels
 from runtime.session import onnxruntime
 from runtime.text import one_line
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 from ..errors import ExportError
 

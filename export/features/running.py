@@ -10,7 +10,7 @@ from runtime.origin import raised_by
 from runtime.processes import cpus
 from runtime.session import ONNXRUNTIME, Settings, open_session
 from runtime.text import one_line
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 from ..errors import ExportError
 

@@ -2,7 +2,7 @@
 
 from runtime.errors import needs_extra
 from runtime.session import onnxruntime
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 from ..errors import ExportError
 from . import FORMATS

@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from runtime.artefact import INPUT
 from runtime.image import Pixels
 from runtime.text import one_line
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 from ..errors import ExportError
 from ..features.graph import model_of

@@ -11,7 +11,7 @@ from export.features.running import features_of
 from export.gate.parity import regression
 from runtime import ImageContract
 from trainer import Checkpoint
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 IMAGE = ImageContract(height=8, width=8, color="RGB")
 LABELS = ("a", "b", "c")

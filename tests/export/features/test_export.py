@@ -22,7 +22,7 @@ from runtime.digest import digest
 from tests.export.features.graphs import IMAGE, LABELS, START, convolution, graph_of, on_features, pictures
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, save_checkpoint
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 FLOATS = [name for name, kind in FORMATS.items() if kind.agreement == 1]
 RUN_HERE = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]

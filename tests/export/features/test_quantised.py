@@ -12,7 +12,7 @@ from export.features import quantised as module
 from export.features.graph import model_of
 from export.features.quantised import quantised, sums_exactly
 from tests.export.features.graphs import convolution, pictures
-from trainer.checkpoint import Features
+from trainer.data.features import Features
 
 
 @pytest.mark.parametrize(

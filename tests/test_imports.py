@@ -49,6 +49,7 @@ BUILT_ON = {  # what is built on the modules of a folder, which import none of i
     "trainer.solvers": ("trainer.cli", "trainer.fitting", "trainer.report"),
     "trainer.report": ("trainer.cli",),
     "export.arithmetic": ("export.cli", "export.exporting", "export.formats", "export.gate", "export.modules"),
+    "export.features": ("export.cli", "export.exporting", "export.formats", "export.gate", "export.modules"),
     "export.gate": ("export.cli", "export.exporting", "export.formats", "export.modules"),
     "export.formats": ("export.cli", "export.exporting", "export.modules"),
 }

@@ -8,7 +8,7 @@ from ..errors import ConfigError
 
 PIXELS = "pixels"
 LAYOUTS = ("NCHW", "NHWC")
-FILTERS = 400
+FILTERS = 128  # of patches, by default
 OPTIONS = {"filters": "--filters"}  # others are --features-<field>
 
 

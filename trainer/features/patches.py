@@ -19,11 +19,13 @@ from runtime.errors import needs_extra
 
 from ..data.mapped import Images
 from ..errors import DataError
+from .asked import Asked
+from .graph import Graph
+from .kinds import FILTERS
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-FILTERS = 128
 CELLS = 4  # along each side, over which responses are averaged
 PATCHES, MOST_IMAGES, BLOCK = 100_000, 10_000, 256
 ITERATIONS = 10
@@ -54,6 +56,13 @@ class Filters(NamedTuple):
     basis: Tensor
     weights: Tensor
     bias: Tensor
+
+
+def graph(asked: Asked) -> Graph:
+    """Learn filters from the images of a data set, as `build` does."""
+    filters = asked.settings.only(asked.name, "filters").filters or FILTERS
+    data = build(asked.images, filters=filters, seed=asked.seed)
+    return Graph(data, CELLS**2 * filters, {"filters": filters})
 
 
 def build(

@@ -28,7 +28,7 @@ def made_up(name: str, path: Path) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("name", torchvision_models.NAMES)
+@pytest.mark.parametrize("name", torchvision_models.HEADS)
 def test_the_features_are_torchs(tmp_path: Path, name: str) -> None:
     network = made_up(name, tmp_path / "weights.pth")
     setattr(network, torchvision_models.HEADS[name], nn.Identity())
@@ -44,7 +44,7 @@ def test_the_features_are_torchs(tmp_path: Path, name: str) -> None:
 
 
 def test_the_size_is_that_of_the_weights() -> None:
-    sizes = {tuple(models.get_model_weights(name).DEFAULT.transforms().crop_size) for name in torchvision_models.NAMES}
+    sizes = {tuple(models.get_model_weights(name).DEFAULT.transforms().crop_size) for name in torchvision_models.HEADS}
     assert sizes == {(torchvision_models.SIZE,)}
 
 

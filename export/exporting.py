@@ -1,32 +1,32 @@
 """Export: a file is written under a temporary name, opened again, compared with the model, and only then renamed."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from runtime.artefact import PLAIN_VERSION, Metadata
 from runtime.digest import digest
 from runtime.files import check_target, replacing
-from runtime.golden import PNG_ROWS, Golden
 from runtime.image import Pixels
 from trainer.checkpoint import Checkpoint
 
-from .appearance import pixel_statistics
 from .arithmetic.bound import Proof, prove
-from .arithmetic.fold import fold
+from .arithmetic.fold import Numbers, fold
+from .arithmetic.head import Head
+from .arithmetic.quantise import Quantised
+from .description import describe
 from .errors import ExportError
+from .features.running import features_of
 from .formats import FORMATS
 from .formats.target import target_for
+from .gate.features import check_features
 from .gate.parity import Artefact, Gate, Parity, arithmetic_probabilities, check_parity, probes, reference_probabilities
 from .gate.verification import LabelledImages, Verification, verify
-
-LARGE = 64 * 2**10  # bytes of golden images that are worth compressing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,25 +75,23 @@ def export(
     if format not in FORMATS:
         raise ExportError(f"expected a format out of {', '.join(FORMATS)}, found {format!r}")
     kind, file = FORMATS[format], output_path(path, format)
-    gate = gate_for(kind.tolerance if tolerance is None else tolerance, kind.agreement)
-    target = target_for(format, opset, target_ort)
+    usual, agreement = kind.limits(checkpoint.features is not None)
+    gate = gate_for(usual if tolerance is None else tolerance, agreement)
     module = kind.load()
+    target = target_for(format, opset, target_ort, checkpoint.features)
     numbers = module.prepare(checkpoint)
-    arithmetic = numbers.arithmetic()
-    proved = partial(prove, *fold(checkpoint), arithmetic)
+    proved = prover(checkpoint, numbers)
     proof = proved(np.concatenate([checkpoint.golden_images, checkpoint.sample_images]))
-    metadata = describe(checkpoint, gate.tolerance, proof, numbers.centre)
+    metadata = describe(checkpoint, gate.tolerance, proof, numbers)
     trained = partial(reference_probabilities, checkpoint)
     data = module.write(numbers, metadata, target)
     with written(file, data, module.open_artefact) as artefact:
-        parity = check_parity(
-            artefact,
-            metadata,
-            probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images),
-            trained,
-            gate,
-            partial(arithmetic_probabilities, arithmetic),
-        )
+        if isinstance(numbers, Head):
+            parity = check_features(artefact, metadata, checkpoint, numbers, gate)
+        else:
+            images = probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images)
+            own = partial(arithmetic_probabilities, numbers.arithmetic())
+            parity = check_parity(artefact, metadata, images, trained, gate, own)
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
     return report(format, file, data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification)
 
@@ -140,25 +138,8 @@ def report(format: str, path: Path, data: bytes, **found: Any) -> ExportReport: 
     return ExportReport(format=format, path=path, size=len(data), digest=digest(data), **found)
 
 
-def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof, centre: Pixels | None = None) -> Metadata:
-    """Collect what an artefact of this checkpoint carries beside its graph, which subtracts `centre`."""
-    provenance: Mapping[str, Any] = {
-        **checkpoint.provenance,
-        "checkpoint": checkpoint.digest(),
-        "proof": asdict(proof),
-    }
-    images, probabilities = checkpoint.golden_images, checkpoint.golden_probabilities
-    if checkpoint.decision:  # it changes the probabilities, and came after them
-        probabilities = reference_probabilities(checkpoint, images).astype(np.float32)
-    metadata = Metadata(
-        labels=checkpoint.labels,
-        image=checkpoint.image,
-        pixel_statistics=pixel_statistics(checkpoint.mean, checkpoint.std, checkpoint.sample_images),
-        golden=Golden(images=images, probabilities=probabilities, tolerance=tolerance),
-        provenance=provenance,
-        centre=centre,
-        decision=checkpoint.decision,
-    )
-    if metadata.version == PLAIN_VERSION or images.nbytes <= LARGE:
-        return metadata
-    return metadata._replace(golden=metadata.golden._replace(encoding=PNG_ROWS))
+def prover(checkpoint: Checkpoint, numbers: Numbers | Quantised) -> Callable[[Pixels], Proof]:
+    """Return what proves, given images, how far an artefact with these numbers can be from the trained model."""
+    if isinstance(numbers, Head):
+        return lambda images: numbers.prove(checkpoint, features_of(numbers.features, images))
+    return partial(prove, *fold(checkpoint), numbers.arithmetic())

@@ -65,11 +65,6 @@ class CentredSoftmaxRegression(torch.nn.Module):
         return torch.softmax(behind * self.step + torch.addmm(self.bias, features, self.rest), dim=1)
 
 
-def softmax_regression(numbers: Folded | Centred) -> torch.nn.Module:
-    """Return the module that computes with these numbers."""
-    return CentredSoftmaxRegression(numbers) if isinstance(numbers, Centred) else SoftmaxRegression(numbers)
-
-
 class RawPixels(torch.nn.Module):
     """A module on raw pixels around one on normalised float images, with the outputs of that.
 
@@ -111,8 +106,17 @@ class TorchArtefact:
 
     def probabilities(self, pixels: Pixels) -> Probabilities:
         """uint8 [N, H, W, C] → float32 [N, K]."""
+        return self._run(pixels)[0]
+
+    def embed(self, pixels: Pixels) -> Probabilities:
+        """uint8 [N, H, W, C] → float32 [N, D], of a file that carries features."""
+        return self._run(pixels)[1]
+
+    def _run(self, pixels: Pixels) -> list[Probabilities]:
         try:
-            return run(self._module, pixels)
+            with torch.inference_mode():
+                found = self._module(torch.from_numpy(np.array(pixels)))
+                return [part.numpy() for part in (found if isinstance(found, tuple) else (found,))]
         except Exception as error:  # torch.jit.Error is none of its RuntimeErrors
             raise ExportError(
                 f"expected a {self._kind} file that runs, found one that fails for {len(pixels)} images "

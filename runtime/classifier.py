@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .artefact import FAMILIARITY, INPUT, OUTPUT, Metadata, from_props
+from .artefact import FAMILIARITY, FEATURES, INPUT, OUTPUT, Metadata, from_props
 from .batches import blocks
 from .errors import ArtefactError, InputError, SelfTestError
 from .image import ImageLike, Pixels, describe
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from onnxruntime import InferenceSession
+
+
+AT_ONCE = 32  # images, of a graph that computes features
 
 
 class _Buffers(threading.local):
@@ -124,6 +127,21 @@ class Classifier:
             predictions += self._predictions(block, top_k)
         return predictions
 
+    def embed(self, images: Iterable[ImageLike]) -> NDArray[np.float32]:
+        """Compute the features of many images, for search and clustering; in blocks of bounded memory.
+
+        images: as in `classify_batch`.
+        Returns float32 [N, D]: what the softmax regression sees, neither centred nor scaled. Raises ArtefactError for a
+        model on pixels, and InputError, with the position of an image that cannot be read.
+        """
+        if FEATURES not in self._metadata.outputs:
+            raise ArtefactError(
+                "expected an artefact that carries features, found one of a model on pixels: train it with "
+                "`kit train --features`"
+            )
+        found = [self._run(block, [FEATURES])[0] for block in blocks(images, self._metadata.image)]
+        return np.concatenate(found) if found else np.empty((0, self._width()), np.float32)
+
     def info(self) -> dict[str, Any]:
         """Describe the file, its content and the session that runs it, ready for JSON.
 
@@ -140,6 +158,7 @@ class Classifier:
             "image": asdict(self._metadata.image),
             "optional_outputs": list(self._metadata.outputs),
             "decision": self._metadata.decision and self._metadata.decision.to_json(),
+            "licences": list(map(dict, self._metadata.licences)),
             "provenance": dict(self._metadata.provenance),
             "providers": session.get_providers(),
             "threads": self._settings.threads,
@@ -184,22 +203,34 @@ class Classifier:
         """Pickle the file's bytes; unpickling opens a new session."""
         return Classifier, (self._content(), self._settings)
 
-    def _run(self, pixels: Pixels) -> list[NDArray[np.float32]]:
+    def _run(self, pixels: Pixels, outputs: list[str] | None = None) -> list[NDArray[np.float32]]:
         """Run the graph: uint8 [N, H, W, C], N ≥ 1 → probabilities [N, K] and, where it is needed, familiarity [N].
 
-        Raises ArtefactError where the graph turns out not to run.
+        outputs: names of others to give instead, of one or two axes.
+        A deep graph needs much memory for each image, so it gets a few at a time. Raises ArtefactError where the graph
+        turns out not to run.
         """
-        session = self._session or self._open()
+        session, names = self._session or self._open(), outputs or self._outputs
+        step = AT_ONCE if FEATURES in self._metadata.outputs else len(pixels)
         try:
-            results: list[NDArray[np.float32]] = session.run(self._outputs, {INPUT: pixels})
+            parts = [session.run(names, {INPUT: pixels[at : at + step]}) for at in range(0, len(pixels), step)]
         except Exception as error:  # as above
             if not raised_by(error, ONNXRUNTIME):
                 raise
             raise _cannot_run(error) from error
-        for name, result, shape in zip(self._outputs, results, ((len(self._labels),), ()), strict=False):
-            if result.shape != (len(pixels), *shape):
+        results: list[NDArray[np.float32]] = [
+            np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)
+        ]
+        for name, result in zip(names, results, strict=True):
+            due = {OUTPUT: (len(self._labels),), FAMILIARITY: ()}.get(name, result.shape[1:])
+            if result.shape != (len(pixels), *due):
                 raise _cannot_run(f"{name} of shape {list(result.shape)}")
         return results
+
+    def _width(self) -> int:
+        """Return D, the number of features of an image."""
+        session = self._session or self._open()
+        return int(next(node.shape[1] for node in session.get_outputs() if node.name == FEATURES))
 
     def _classify_first(self, image: ImageLike, top_k: int) -> Prediction:
         """Classify one of the first images, or the first one of a thread, and bind the thread's buffers."""

@@ -41,7 +41,7 @@ class Checkpoint:
     bias: float32 [K].
     mean, std: float32 [C], mean and standard deviation of the training pixels, in units of 0-255.
     centre, scale: float32 [D], what is subtracted from each feature, and what it is divided by then; None for the mean
-        and std of its channel.
+        and std of its channel, and for 0 and 1 where the features are a graph's.
     features: the graph whose output the features are; None where they are the pixels.
     golden_images: uint8 [G, H, W, C], held-out images.
     golden_probabilities: float32 [G, K], the trained model's.
@@ -79,6 +79,8 @@ class Checkpoint:
         """Return centre and scale, float64 [D] each, laid out feature by feature."""
         if self.centre is not None and self.scale is not None:
             return self.centre.astype(np.float64), self.scale.astype(np.float64)
+        if self.features:
+            return np.zeros(self.features.size), np.ones(self.features.size)
         pixels = self.image.height * self.image.width
         return np.tile(self.mean.astype(np.float64), pixels), np.tile(self.std.astype(np.float64), pixels)
 

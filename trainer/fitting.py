@@ -150,7 +150,7 @@ class _Fitting:
         self._data, self._group, self._device = data, group, device
         self._config = replace(config, device=device.type, epochs=config.last_epoch, shuffle_window=window)
         self._sample, self._fingerprints = training_sample(train, config.seed), fingerprints(data.train.images)
-        model = initial_model(inputs, classes, config, group)
+        model = initial_model(inputs, classes, config, group, features=data.features)
         self._began = resume.provenance.get("start") if resume else None
         if start:
             model, self._began = take_over(start, model, data), start.digest()

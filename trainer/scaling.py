@@ -13,7 +13,7 @@ LEAST_SHARE = 0.05  # of the common deviation, in place of a smaller one
 LEAST_VARYING = 0.25  # of the squares, between images rather than in their mean
 
 
-def scaling(train: Split, group: Group = ALONE) -> tuple[Tensor, Tensor]:
+def scaling(train: Split, group: Group = ALONE, *, common_alone: bool = False) -> tuple[Tensor, Tensor]:
     """Centre and scale of each pixel value: two float32 [H, W, C], in units of 0-255.
 
     The centre is the value's mean over the images or, where there are many, that of its channel: minibatch gradient
@@ -22,6 +22,7 @@ def scaling(train: Split, group: Group = ALONE) -> tuple[Tensor, Tensor]:
     of the common one, the root of the mean square; 1 where nothing varies.
 
     group: the processes that compute it together.
+    common_alone: whether the scale is the common one: of a network's features, those that vary little tell little.
     """
     mean, squares = moments(train.images, group)
     channel = mean.mean((0, 1)).expand_as(mean)
@@ -30,6 +31,8 @@ def scaling(train: Split, group: Group = ALONE) -> tuple[Tensor, Tensor]:
     if sample_size(train) < len(train) and own.mean() > LEAST_VARYING * about.mean():
         centre, own = channel, about
     common = own.mean().sqrt()
+    if common_alone:
+        return centre.float().contiguous(), torch.full_like(own, common or 1.0).float()
     scale = (own.sqrt().clamp(min=LEAST_SHARE * common) * common).sqrt() if common > 0 else torch.ones_like(own)
     return centre.float().contiguous(), scale.float()
 

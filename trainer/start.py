@@ -9,7 +9,7 @@ import torch
 from .checkpoint import Checkpoint
 from .config import FitConfig
 from .data.dataset import Dataset, Split
-from .data.features import same_features
+from .data.features import COMMON, Features, same_features
 from .distributed import ALONE, Group
 from .errors import ConfigError
 from .provenance import pixel_statistics
@@ -17,16 +17,20 @@ from .scaling import scaling, standardisation
 from .softmax_regression import Model, initialise
 
 
-def initial_model(train: Split, classes: int, config: FitConfig, group: Group = ALONE) -> Model:
+def initial_model(
+    train: Split, classes: int, config: FitConfig, group: Group = ALONE, *, features: Features | None = None
+) -> Model:
     """Make the model of a fit.
 
     For "auto", weights of 0 and a centre and scale of each pixel; else random weights and the pixels' statistics, or
     those of each feature.
 
     train: what the regression is fitted to, `Split.inputs`.
+    features: whose values these are; None for pixels.
     """
     if config.solver == "auto":
-        centre, scale = scaling(train, group)
+        common_alone = features is not None and features.about.get("scaling") == COMMON
+        centre, scale = scaling(train, group, common_alone=common_alone)
         return Model(weights=torch.zeros(classes, train.dimension), bias=torch.zeros(classes), mean=centre, std=scale)
     weights, bias = initialise(train.dimension, classes, torch.Generator().manual_seed(config.seed))
     floats = train.images.dtype.is_floating_point

@@ -6,6 +6,7 @@ factor of at most 1 + γ, γ = n·u / (1 − n·u), with u half the distance fro
 """
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +20,25 @@ UNDERFLOW = 2.0**-100
 # Logits this far apart give probabilities in the same order, if each probability is within 2^-20 of itself.
 SOFTMAX = 2.0**-18
 DIFFERENCE = 3  # roundings of an exact difference: to float32, times a scale, and added to
-BLOCK = 1 << 20  # pixels in float64 at a time
+BLOCK = 1 << 20  # inputs in float64 at a time
+OF_PIXELS, OF_FEATURES = "pixels", "features"
+
+Limit: TypeAlias = float | NDArray[np.float64]
+
+
+class Box(NamedTuple):
+    """The inputs that a bound is for, each between its lowest and its highest: float64 [D], or one number for all."""
+
+    lowest: Limit
+    highest: Limit
+
+    def reach(self) -> NDArray[np.float64]:
+        """Return the largest magnitude of each input."""
+        result: NDArray[np.float64] = np.maximum(np.abs(self.lowest), np.abs(self.highest))
+        return result
+
+
+PIXELS = Box(0, WHITE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +50,24 @@ class Arithmetic:
     roundings: largest number of float32 roundings of a term of a logit: D + 1 for a sum of products in float32, in any
         order, with fused multiply-add or without; 3 for an exact integer sum, whose conversion to float32, scale and
         bias round.
+    before: how many of these an input goes through before it is multiplied.
     """
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     roundings: int
+    before: int = 0
 
     def rounding(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bound the rounding errors of the logits of images: [N, D] → [N, K]."""
-        roundings = np.minimum(self.roundings, np.count_nonzero(x, axis=1, keepdims=True) + 1)  # + 0 is exact
-        result: NDArray[np.float64] = _gamma(roundings) * (x @ np.abs(self.weights) + np.abs(self.bias))
+        """Bound the rounding errors of the logits of inputs: [N, D] → [N, K]."""
+        terms = np.count_nonzero(x, axis=1, keepdims=True)  # + 0 is exact
+        roundings = np.minimum(self.roundings, terms + 1 + self.before)
+        result: NDArray[np.float64] = _gamma(roundings) * (np.abs(x) @ np.abs(self.weights) + np.abs(self.bias))
         return result
 
-    def largest_rounding(self) -> NDArray[np.float64]:
-        """Bound them for any image: [K]."""
-        return _gamma(self.roundings) * _reach(self.weights, self.bias)
+    def largest_rounding(self, box: Box) -> NDArray[np.float64]:
+        """Bound them for any inputs of the box: [K]."""
+        return _gamma(self.roundings) * _reach(self.weights, self.bias, box)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +115,9 @@ class CentredArithmetic(Arithmetic):
         result: NDArray[np.float64] = _gamma(self.roundings) * summed + _gamma(DIFFERENCE) * behind
         return result
 
-    def largest_rounding(self) -> NDArray[np.float64]:
-        """Bound them for any image: [K]."""
-        reach = np.maximum(self.centre, WHITE - self.centre)
+    def largest_rounding(self, box: Box) -> NDArray[np.float64]:
+        """Bound them for any inputs of the box: [K]."""
+        reach = np.maximum(self.centre - box.lowest, box.highest - self.centre)
         sums = reach @ np.abs(self.weights - self.rest)
         summed = reach @ np.abs(self.rest) + np.abs(self.centred_bias)
         result: NDArray[np.float64] = _gamma(self.roundings) * summed + _gamma(DIFFERENCE) * (sums + sums.max())
@@ -106,46 +128,63 @@ class CentredArithmetic(Arithmetic):
 class Proof:
     """Bounds on the difference between an artefact and the trained model.
 
-    logit_error: upper bound of the difference in a logit, for any image of pixels 0-255; None where there is no bound.
+    logit_error: upper bound of the difference in a logit, for any image of pixels 0-255, or for any features of a box;
+        None where there is no bound.
     images: number of images given.
     certain: share of these images whose label cannot differ, 0-1; 0 without images.
+    given: "pixels"; or "features", where both compute from the same features, about which nothing is proved.
     """
 
     logit_error: float | None
     images: int
     certain: float
+    given: str = OF_PIXELS
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is in the provenance, where what is left out is given the pixels."""
+        found = {"logit_error": self.logit_error, "images": self.images, "certain": self.certain}
+        return found if self.given == OF_PIXELS else found | {"given": self.given}
 
 
 def prove(
-    weights: NDArray[np.float64], bias: NDArray[np.float64], artefact: Arithmetic, images: NDArray[np.uint8]
+    weights: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    artefact: Arithmetic,
+    inputs: NDArray[np.generic],
+    box: Box = PIXELS,
+    given: str = OF_PIXELS,
 ) -> Proof:
     """Bound the difference between the artefact's logits and those of the trained model in exact arithmetic.
 
     weights, bias: [D, K] and [K], the trained model's for raw pixels, as `fold` computes them.
     artefact: what the artefact computes.
-    images: uint8 [N, ...], D pixels each.
+    inputs: of images, [N, ...], D numbers each.
+    box: what `logit_error` is for.
+    given: what the inputs are, for the proof.
     """
-    pixels = len(weights)
-    reach = _reach(artefact.weights, artefact.bias)  # [K]
-    both = reach + _reach(weights, bias)
+    count = len(weights)
+    reach = _reach(artefact.weights, artefact.bias, box)  # [K]
+    both = reach + _reach(weights, bias, box)
     if artefact.roundings * FLOAT32_ROUNDING > 0.5 or not (both < FLOAT32_LARGEST / 2).all():
-        return Proof(logit_error=None, images=len(images), certain=0.0)
-    rest = (pixels + 1) * UNDERFLOW + 4 * (pixels + 4) * FLOAT64_ROUNDING * both  # [K]; float64: of `fold` and of this
+        return Proof(logit_error=None, images=len(inputs), certain=0.0, given=given)
+    rest = (count + 1) * UNDERFLOW + 4 * (count + 4) * FLOAT64_ROUNDING * both  # [K]; float64: of `fold` and of this
 
     change, shift = artefact.weights - weights, artefact.bias - bias
-    corners = [WHITE * part.sum(axis=0) + shift for part in (change.clip(min=0), change.clip(max=0))]
-    logit_errors = np.abs(corners).max(axis=0) + artefact.largest_rounding() + rest  # [K]
+    rises, falls = change.clip(min=0), change.clip(max=0)
+    corners = [_weighted(one, rises) + _weighted(other, falls) + shift for one, other in (box, box[::-1])]
+    logit_errors = np.abs(corners).max(axis=0) + artefact.largest_rounding(box) + rest  # [K]
 
     certain = 0
-    step = max(1, BLOCK // pixels)
-    for start in range(0, len(images), step):
-        x = images[start : start + step].reshape(-1, pixels).astype(np.float64)  # [n, D]
+    step = max(1, BLOCK // count)
+    for start in range(0, len(inputs), step):
+        x = inputs[start : start + step].reshape(-1, count).astype(np.float64)  # [n, D]
         trained = x @ weights + bias  # [n, K]
         exported = x @ artefact.weights + artefact.bias
         rounded = artefact.rounding(x) + rest
         same = trained.argmax(axis=1) == exported.argmax(axis=1)
         certain += int((same & (_lead(trained, rest) > 0) & (_lead(exported, rounded) > SOFTMAX)).sum())
-    return Proof(logit_error=float(logit_errors.max()), images=len(images), certain=certain / max(1, len(images)))
+    share = certain / max(1, len(inputs))
+    return Proof(logit_error=float(logit_errors.max()), images=len(inputs), certain=share, given=given)
 
 
 def _gamma(roundings: ArrayLike) -> NDArray[np.float64]:
@@ -155,9 +194,14 @@ def _gamma(roundings: ArrayLike) -> NDArray[np.float64]:
     return result
 
 
-def _reach(weights: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum the magnitudes of a logit's terms, at most for any image: [D, K], [K] → [K]."""
-    result: NDArray[np.float64] = WHITE * np.abs(weights).sum(axis=0) + np.abs(bias)
+def _reach(weights: NDArray[np.float64], bias: NDArray[np.float64], box: Box) -> NDArray[np.float64]:
+    """Sum the magnitudes of a logit's terms, at most for any inputs of the box: [D, K], [K] → [K]."""
+    return _weighted(box.reach(), np.abs(weights)) + np.abs(bias)
+
+
+def _weighted(inputs: Limit, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum inputs times weights: [D], or one number for all; [D, K] → [K]."""
+    result: NDArray[np.float64] = inputs @ weights if np.ndim(inputs) else inputs * weights.sum(axis=0)
     return result
 
 

@@ -26,6 +26,7 @@ class Format:
     tolerance: largest difference in probability allowed.
     agreement: smallest share of equal labels on the golden and training images, 0-1; at 1 no label may differ on any
         image.
+    of_features: tolerance and agreement for a model on features; None for the same.
     """
 
     module: str
@@ -35,6 +36,11 @@ class Format:
     purpose: str
     tolerance: float = FLOAT_TOLERANCE
     agreement: float = 1.0
+    of_features: tuple[float, float] | None = None
+
+    def limits(self, features: bool) -> tuple[float, float]:
+        """Return tolerance and agreement for a model on features, or on pixels."""
+        return self.of_features if features and self.of_features else (self.tolerance, self.agreement)
 
     def load(self) -> Any:
         """Import the format's module. Raises MissingExtraError."""
@@ -54,6 +60,7 @@ FORMATS = {
         purpose="a quarter of the size, exact integer sums",
         tolerance=0.05,
         agreement=0.99,
+        of_features=(0.3, 0.95),
     ),
     "ort": Format(
         module="ort", suffix=".ort", extra="export", runs_on="onnxruntime", purpose="onnxruntime's reduced builds"

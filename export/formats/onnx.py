@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from runtime import load
-from runtime.artefact import INPUT, OUTPUT, Metadata
+from runtime.artefact import FEATURES, INPUT, OUTPUT, Metadata
 from runtime.seal import seal
 
 from ..arithmetic.centre import Centred
-from ..arithmetic.fold import Folded, prepare
+from ..arithmetic.fold import Numbers, prepare
+from ..arithmetic.head import Head
+from ..features.graph import model_of, prefixed
 from ..gate.parity import Artefact
 from .compatibility import Target
 
@@ -34,6 +36,11 @@ CENTRED = [
     helper.make_node("Gemm", ["features", "weights", "bias"], ["both"], name="gemm"),
     helper.make_node("Split", ["both", "halves"], ["sums", "small"], name="split", axis=1),
 ]
+HEAD = [
+    helper.make_node("Sub", [FEATURES, "centre"], ["centred"], name="centre"),
+    helper.make_node("Gemm", ["centred", "weights", "bias"], ["logits"], name="gemm"),
+    helper.make_node("Softmax", ["logits"], [OUTPUT], name="softmax", axis=1),
+]
 LEADING = [
     helper.make_node("Mul", ["behind", "step"], ["leading"], name="step"),
     helper.make_node("Add", ["leading", "small"], ["logits"], name="add"),
@@ -41,17 +48,33 @@ LEADING = [
 ]
 
 
-def write(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:
+def write(numbers: Numbers, metadata: Metadata, target: Target) -> bytes:
     """Write the model as an ONNX file; equal arguments give equal bytes."""
     return seal(unsealed(numbers, metadata, target))
 
 
-def unsealed(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:
+def unsealed(numbers: Numbers, metadata: Metadata, target: Target) -> bytes:
     """Write the file without a seal."""
     if isinstance(numbers, Centred):
         nodes = [*CENTRED, *behind("sums", "behind", target), *LEADING]
         return build(nodes, _centred_tensors(numbers) | axes(target), metadata, target)
-    return build(PLAIN, {"weights": numbers.weights, "bias": numbers.bias}, metadata, target)
+    tensors = {"weights": numbers.weights, "bias": numbers.bias}
+    if isinstance(numbers, Head):
+        return _behind_graph(numbers, tensors | {"centre": numbers.centre}, metadata, target)
+    return build(PLAIN, tensors, metadata, target)
+
+
+def _behind_graph(head: Head, tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target) -> bytes:
+    """Write the features graph with the head behind it."""
+    model = model_of(head.features)
+    graph = prefixed(model)
+    outer = _graph(HEAD, tensors, metadata)
+    outer.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["N", head.features.size]))
+    for name in ("node", "initializer", "sparse_initializer"):
+        inner, added = getattr(graph, name), [*getattr(outer, name)]
+        outer.ClearField(name)
+        getattr(outer, name).extend([*inner, *added])
+    return finish(helper.make_model(outer, opset_imports=model.opset_import), metadata, target)
 
 
 def _centred_tensors(numbers: Centred) -> dict[str, NDArray[np.generic]]:
@@ -88,14 +111,18 @@ def build(
     nodes: from INPUT to OUTPUT.
     tensors: constants of the nodes, by name.
     """
-    graph = helper.make_graph(
+    graph, opset = _graph(nodes, tensors, metadata), helper.make_opsetid("", target.opset)
+    return finish(helper.make_model(graph, opset_imports=[opset]), metadata, target)
+
+
+def _graph(nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata) -> GraphProto:
+    return helper.make_graph(
         list(nodes),
         "softmax_regression",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", *metadata.image.shape])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", len(metadata.labels)])],
         [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()],
     )
-    return finish(helper.make_model(graph, opset_imports=[helper.make_opsetid("", target.opset)]), metadata, target)
 
 
 def finish(model: ModelProto, metadata: Metadata, target: Target) -> bytes:

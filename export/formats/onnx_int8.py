@@ -1,4 +1,7 @@
-"""ONNX in 8 bits: exact integer sums, the same on every processor, then scale, bias and softmax in float32."""
+"""ONNX in 8 bits: exact integer sums, the same on every processor, then scale, bias and softmax in float32.
+
+Of a model on features the graph is in 8 bits, as onnxruntime quantises it, and the head in float32.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +12,11 @@ from runtime.seal import seal
 from trainer.checkpoint import Checkpoint
 
 from ..arithmetic.centre import centre_of
-from ..arithmetic.fold import fold
+from ..arithmetic.fold import fold, prepare_head
+from ..arithmetic.head import Head
 from ..arithmetic.quantise import Quantised, quantise
+from ..features.quantised import quantised
+from . import onnx
 from .compatibility import Target
 from .onnx import axes, behind, build, open_artefact
 
@@ -19,17 +25,21 @@ __all__ = ["open_artefact", "prepare", "write"]
 ZERO = 128
 
 
-def prepare(checkpoint: Checkpoint) -> Quantised:
+def prepare(checkpoint: Checkpoint) -> Quantised | Head:
     """Fold and quantise, with the least error on the checkpoint's training images."""
+    if checkpoint.features:
+        return prepare_head(checkpoint, quantised(checkpoint.features, checkpoint.sample_images))
     return quantise(*fold(checkpoint), checkpoint.sample_images, centre_of(checkpoint))
 
 
-def write(numbers: Quantised, metadata: Metadata, target: Target) -> bytes:
+def write(numbers: Quantised | Head, metadata: Metadata, target: Target) -> bytes:
     """Write the model as an ONNX file; equal arguments give equal bytes.
 
     Pixels are integers, with zero point 0. The weights are unsigned, with zero point 128, because some kernels sum
     signed 8-bit weights with too few bits.
     """
+    if isinstance(numbers, Head):
+        return onnx.write(numbers, metadata, target)
     centred = numbers.centre is not None
     sums = "behind" if centred else "sums"
     nodes = [

@@ -7,8 +7,7 @@ from runtime.artefact import Metadata
 from runtime.seal import seal
 from runtime.session import onnxruntime
 
-from ..arithmetic.centre import Centred
-from ..arithmetic.fold import Folded, prepare
+from ..arithmetic.fold import Numbers, prepare
 from . import onnx
 from .compatibility import Target
 from .onnx import open_artefact
@@ -17,7 +16,7 @@ from .ort_order import in_order
 __all__ = ["open_artefact", "prepare", "write"]
 
 
-def write(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:
+def write(numbers: Numbers, metadata: Metadata, target: Target) -> bytes:
     """Write the model in onnxruntime's format; equal arguments and versions of onnxruntime give equal bytes."""
     model = onnx.unsealed(numbers, metadata, target)
     ort = onnxruntime()

@@ -7,10 +7,10 @@ import torch
 
 from runtime.artefact import EXTRA_FILE, Metadata, dumps
 
-from ..arithmetic.centre import Centred
-from ..arithmetic.fold import Folded, prepare
+from ..arithmetic.fold import Numbers, prepare
 from ..gate.parity import Artefact
-from ..raw_pixels import TorchArtefact, softmax_regression
+from ..networks import softmax_regression
+from ..raw_pixels import TorchArtefact
 from .compatibility import Target
 
 __all__ = ["open_artefact", "prepare", "write"]
@@ -18,7 +18,7 @@ __all__ = ["open_artefact", "prepare", "write"]
 OF_THE_SOURCE = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn")
 
 
-def write(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:  # noqa: ARG001 - the same call for every format
+def write(numbers: Numbers, metadata: Metadata, target: Target) -> bytes:  # noqa: ARG001 - the same call for every format
     """Write the model as a torch.export program."""
     example = torch.zeros((2, *metadata.image.shape), dtype=torch.uint8)
     program = torch.export.export(

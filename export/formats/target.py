@@ -1,18 +1,26 @@
 """Which opset a file is written with, so that the onnxruntime it is meant for loads it."""
 
+from runtime.errors import needs_extra
 from runtime.session import onnxruntime
+from trainer.data.features import Features
 
 from ..errors import ExportError
 from . import FORMATS
-from .compatibility import OLDEST_OPSET, OPSET, Target, release
+from .compatibility import OLDEST_OPSET, OPSET, RELEASES, Target, release
 
 
-def target_for(format: str, opset: int | None = None, target_ort: str | None = None) -> Target:  # noqa: A002
+def target_for(
+    format: str,  # noqa: A002 - the word that users know
+    opset: int | None = None,
+    target_ort: str | None = None,
+    features: Features | None = None,
+) -> Target:
     """Choose the opset of an export.
 
     format: a key of `FORMATS`.
     opset: ONNX opset version; None for the default.
     target_ort: oldest onnxruntime that has to load the file, such as "1.15"; None for the installed one.
+    features: a graph that goes into the file, and decides; None for none.
     Raises ExportError where no such file can be written.
     """
     if FORMATS[format].runs_on != "onnxruntime":
@@ -24,8 +32,10 @@ def target_for(format: str, opset: int | None = None, target_ort: str | None = N
         return Target()
     here = onnxruntime().__version__
     oldest = min(here if target_ort is None else target_ort, here, key=lambda version: release(version).opset)
-    opset = OPSET if opset is None else opset
     newest = release(oldest).opset
+    if features:
+        opset = _opset_of(features, opset, oldest, newest)
+    opset = OPSET if opset is None else opset
     if not OLDEST_OPSET <= opset <= newest:
         raise ExportError(
             f"expected an opset from {OLDEST_OPSET} to {newest}, which onnxruntime {oldest} loads, found {opset}: "
@@ -37,6 +47,25 @@ def target_for(format: str, opset: int | None = None, target_ort: str | None = N
             "which is installed here: choose --format onnx, or export with the older one installed"
         )
     return Target(opset=opset)
+
+
+def _opset_of(features: Features, asked: int | None, oldest: str, newest: int) -> int:
+    """Return the opset of a features graph, where the onnxruntime `oldest` loads it: those up to `newest`."""
+    with needs_extra("export", "reading a features graph"):
+        from ..features.graph import model_of, opset_of
+    opset = opset_of(model_of(features))
+    if asked not in (None, opset):
+        raise ExportError(
+            f"expected the opset of the features graph {features.name!r}, {opset}, found {asked}: leave it out"
+        )
+    if not OLDEST_OPSET <= opset <= newest:
+        needed = next((f"{major}.{minor}" for (major, minor), found in RELEASES.items() if found.opset >= opset), None)
+        advice = f"its file needs onnxruntime {needed} or newer" if needed and opset > newest else "convert the graph"
+        raise ExportError(
+            f"expected a features graph of opset {OLDEST_OPSET} to {newest}, which onnxruntime {oldest} loads, found "
+            f"opset {opset} in {features.name!r}: {advice}"
+        )
+    return opset
 
 
 def _for_onnxruntime() -> list[str]:

@@ -12,10 +12,10 @@ import torch
 
 from runtime.artefact import EXTRA_FILE, Metadata, dumps
 
-from ..arithmetic.centre import Centred
-from ..arithmetic.fold import Folded, prepare
+from ..arithmetic.fold import Numbers, prepare
 from ..gate.parity import Artefact
-from ..raw_pixels import TorchArtefact, softmax_regression
+from ..networks import softmax_regression
+from ..raw_pixels import TorchArtefact
 from .compatibility import Target
 
 __all__ = ["open_artefact", "prepare", "save", "write"]
@@ -25,7 +25,7 @@ NUMBERED = re.compile(rb"___torch_mangle_(\d+)")
 CODE = re.compile(r"/code/|/(data|constants)\.pkl$")
 
 
-def write(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:  # noqa: ARG001 - the same call for every format
+def write(numbers: Numbers, metadata: Metadata, target: Target) -> bytes:  # noqa: ARG001 - the same call for every format
     """Write the model as a TorchScript file; equal arguments and versions of torch give equal bytes."""
     return save(softmax_regression(numbers), metadata)
 

@@ -14,6 +14,7 @@ from trainer.checkpoint import Checkpoint
 
 from ..arithmetic.bound import Arithmetic
 from ..errors import ParityError
+from ..features.running import features_of
 
 RANDOM_IMAGES = 255
 EXACT = 1e-5  # largest difference of an approximation from what its own numbers give
@@ -37,6 +38,10 @@ class Artefact(Protocol):
 
     def probabilities(self, pixels: Pixels) -> Probabilities:
         """uint8 [N, H, W, C] → float32 [N, K]."""
+        ...
+
+    def embed(self, images: Pixels, /) -> Probabilities:
+        """uint8 [N, H, W, C] → float32 [N, D], where the artefact carries features."""
         ...
 
 
@@ -87,13 +92,20 @@ class Probes:
 def reference_probabilities(checkpoint: Checkpoint, images: Pixels) -> NDArray[np.float64]:
     """Compute the trained model's probabilities in float64, without torch and without folding.
 
-    images: uint8 [N, H, W, C].
+    images: uint8 [N, H, W, C]. The features of a graph are those that onnxruntime computes, in float32.
     Returns float64 [N, K].
     """
+    if checkpoint.features:
+        return regression(checkpoint, features_of(checkpoint.features, images).astype(np.float64))
+    return regression(checkpoint, images.reshape(len(images), -1).astype(np.float64))
+
+
+def regression(checkpoint: Checkpoint, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the trained probabilities of features, neither centred nor scaled yet: float64 [N, D] → [N, K]."""
     centre, scale = checkpoint.scaling()
     temperature, bias = checkpoint.calibration()
-    features = (images.reshape(len(images), -1).astype(np.float64) - centre) / scale
-    return softmax((features @ checkpoint.weights.astype(np.float64) + checkpoint.bias) / temperature + bias)
+    logits = (features - centre) / scale @ checkpoint.weights.astype(np.float64) + checkpoint.bias
+    return softmax(logits / temperature + bias)
 
 
 def arithmetic_probabilities(arithmetic: Arithmetic, images: Pixels) -> NDArray[np.float64]:

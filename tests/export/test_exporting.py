@@ -168,7 +168,7 @@ def test_the_proof_goes_along(name: str, checkpoint: Checkpoint, exported: dict[
     assert proof
     assert (proof.images, proof.certain > 0.98) == (10 + 1024, True)
     metadata = FORMATS[name].load().open_artefact(exported[name]).metadata
-    assert metadata.provenance["proof"] == dataclasses.asdict(proof)
+    assert metadata.provenance["proof"] == proof.to_json()
 
 
 def test_digest_and_size_are_the_files(checkpoint: Checkpoint, tmp_path: Path) -> None:

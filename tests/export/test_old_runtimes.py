@@ -19,6 +19,7 @@ from export.formats.compatibility import IR_VERSION, OLDEST_OPSET, OPSET, RELEAS
 from runtime.session import onnxruntime
 from tests.environments import install, run_with
 from tests.export.arithmetic.test_centre import FAINT, trained
+from tests.export.features.graphs import convolution, on_features
 from tests.runtime.later import later_model
 from trainer import Checkpoint, Dataset
 
@@ -192,11 +193,11 @@ def test_every_release_loads_what_is_exported_by_default(
 
 
 def test_artefacts_of_every_format_version_pass_the_self_test(device: Device, tmp_path: Path) -> None:
-    """The kept ones of 1.0 and 1.1, and of 2.0 a hand-written one and those of faint images."""
+    """The kept ones of 1.0 and 1.1, and of 2.0 a hand-written one, those of faint images, and those on features."""
     (tmp_path / "later.onnx").write_bytes(later_model())
-    faint = trained(*FAINT[2])
-    for name in ("onnx", "onnx-int8"):
-        assert export(faint, name, tmp_path / f"{name}.onnx").proof
+    for subject, found in (("faint", trained(*FAINT[2])), ("features", on_features(convolution()))):
+        for name in ("onnx", "onnx-int8"):
+            assert export(found, name, tmp_path / f"{subject}-{name}.onnx").proof
     files = [*sorted((ROOT / "tests" / "fixtures").rglob("*.onnx")), *sorted(tmp_path.glob("*.onnx"))]
     assert {path.parent.name for path in files} >= {"1.0", "1.1"}
     lines = run_with(device.python, SELFTEST, str(ROOT), *map(str, files)).splitlines()

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from runtime.digest import digest
 
+COMMON, OWN = "common", "own"  # scaling of features: one scale for all, or one for each as of pixels
+
 
 class Features(NamedTuple):
     """A frozen graph, of whose output the regression is.

@@ -1,11 +1,11 @@
-"""What features are asked for, and the graph that a module makes of it."""
+"""What features are asked for."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from runtime.image import ImageContract
 
 from ..data.mapped import Images
+from ..errors import ConfigError
 from .kinds import FeatureSettings
 
 
@@ -25,14 +25,12 @@ class Asked(NamedTuple):
     seed: int
 
 
-class Graph(NamedTuple):
-    """A features graph, with what a checkpoint says of it.
-
-    data: an ONNX file, input `images` uint8 [N, H, W, C], output `features` float32 [N, D]; it normalises the pixels.
-    size: numbers that it makes of an image, D.
-    about: where it comes from, JSON: its weights' digest, licence and source, and the pixels' mean and scale.
-    """
-
-    data: bytes
-    size: int
-    about: Mapping[str, Any]
+def square_side(asked: Asked) -> int:
+    """Height and width of the images. Raises ConfigError where they differ."""
+    image = asked.image
+    if image.height != image.width:
+        raise ConfigError(
+            f"features: expected images as high as wide for {asked.name}, found {image.height} × {image.width}: "
+            "use --image-size"
+        )
+    return image.height

@@ -21,7 +21,7 @@ from ..data.mapped import Images, MappedImages
 from ..errors import DataError, TrainerError
 
 CACHE_FORMAT = 1  # incremented when the same graph gives other features
-BATCH_BYTES = 2**22  # of pixels that go through the graph at a time
+BATCH, BATCH_BYTES = 16, 2**20  # images, and their bytes at most, that go through the graph at a time
 READ_BYTES = 2**24
 INPUT, OUTPUT = "images", "features"
 
@@ -55,7 +55,7 @@ def _key(images: Images, features: Features) -> str:
 
 
 def _in_batches(images: Images) -> Iterator[NDArray[np.uint8]]:
-    size = max(1, BATCH_BYTES // images.shape[1:].numel())
+    size = max(1, min(BATCH, BATCH_BYTES // images.shape[1:].numel()))
     return (block.cpu().numpy() for block in images.split(size))
 
 

@@ -4,11 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ..data.features import COMMON, OWN
 from ..errors import ConfigError
 
 PIXELS = "pixels"
 LAYOUTS = ("NCHW", "NHWC")
-FILTERS = 400
+FILTERS = 256  # of patches, by default
 OPTIONS = {"filters": "--filters"}  # others are --features-<field>
 
 
@@ -17,15 +18,17 @@ class Kind(NamedTuple):
 
     module: of this package.
     size, color: of images, by default; None for the data set's.
+    scaling: of the features, which had the lower loss on images held out of the training images.
     """
 
     module: str
     size: int | None = None
     color: str | None = None
+    scaling: str = COMMON
 
 
 KINDS = {
-    "patches": Kind("patches"),
+    "patches": Kind("patches", scaling=OWN),
     "efficientnet_lite0": Kind("efficientnet_lite0", 224, "RGB"),
     **{
         name: Kind("torchvision_models", 224, "RGB")

@@ -14,10 +14,11 @@ from runtime.errors import needs_extra
 
 from ..data.cache import default_cache_dir
 from ..data.dataset import Dataset, Split
-from ..data.features import Features
+from ..data.features import COMMON, Features
 from ..errors import ConfigError
-from .asked import Asked, Graph
+from .asked import Asked
 from .extraction import extract
+from .graph import Graph
 from .kinds import KINDS, PIXELS, FeatureSettings
 
 
@@ -42,7 +43,8 @@ def load_features(
         return data
     graph = _graph(Asked(given, data.train.images, data.contract, settings, seed))
     shown = given if given in KINDS else Path(given).name
-    features = Features(shown, graph.size, np.frombuffer(graph.data, np.uint8), graph.about)
+    about = {"scaling": KINDS[given].scaling if given in KINDS else COMMON, **graph.about}
+    features = Features(shown, graph.size, np.frombuffer(graph.data, np.uint8), about)
     parts = {"train": data.train, "val": data.val, "test": data.test}
     images, done = sum(len(part) for part in parts.values() if part), 0
     found: dict[str, Any] = {}

@@ -22,8 +22,7 @@ REORDERING = ("LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # 
 CARD = """\
 # Model card: {name}
 
-Softmax regression: a linear classifier that turns an image's {inputs:,} pixel values ({height} × {width} × {channels},
-uint8, 0-255, {color}) into the probabilities of {classes:,} labels.
+Softmax regression: a linear classifier that turns {seen} into the probabilities of {classes:,} labels.
 
 Labels, in the order of the output: {labels}.
 
@@ -68,8 +67,7 @@ An image file of any size is brought to {height} × {width} pixels, {color}, as 
 
 ## Limits
 
-- It is linear: each pixel, at its place, adds to or takes from each label's score, and nothing else counts. A thing
-  that is shifted, turned, larger or smaller, on another background or of the other polarity is not recognised.
+{limit}
 - It always answers one of its labels, whatever it is shown, and may give it a high probability: the probability holds
   for images like the test images only.
 - It is as one-sided as its training images: what they leave out, it has never seen.
@@ -78,6 +76,18 @@ An image file of any size is brought to {height} × {width} pixels, {color}, as 
 
 {choice}{settings}
 {versions}"""
+
+
+LINEAR = """\
+- It is linear: each pixel, at its place, adds to or takes from each label's score, and nothing else counts. A thing
+  that is shifted, turned, larger or smaller, on another background or of the other polarity is not recognised."""
+LEARNED = """\
+- It is linear in features that were learned from patches of the training images: how often and where in the image
+  small patterns occur. Larger shapes, and how parts lie to each other, count little."""
+FROZEN = """\
+- It is linear in features of a network that others have trained on other images, and that was not changed. What that
+  network does not tell apart, it cannot; what its images left out is not known here. Its weights: {source}, {digest},
+  licence: {licence}."""
 
 
 def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: bool) -> str:
@@ -102,10 +112,10 @@ def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: b
 
     return CARD.format(
         name=escape(report["data"]["name"]),
-        inputs=image["height"] * image["width"] * channels,
+        seen=_seen(report),
+        limit=_limit(report),
         height=image["height"],
         width=image["width"],
-        channels=channels,
         color="greyscale" if channels == 1 else "RGB",
         classes=len(labels),
         labels=_list(labels),
@@ -122,11 +132,32 @@ def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: b
         confusion_plots=show("Confusion matrix", "confusion.png") + show("Worst mistakes", "mistakes.png"),
         checkpoint=checkpoint.name,
         artefact=checkpoint.with_suffix(".onnx").name,
-        weights=show("Weights of each label", "weights.png"),
+        weights="" if "features" in report else show("Weights of each label", "weights.png"),
         choice=f"Chosen: {Choice.of(report['choice']).describe()}.\n\n" if "choice" in report else "",
         settings=_table(("setting", "value"), [row for row in report["settings"].items() if row[1] is not None]),
         versions=_table(("package", "version"), report["versions"].items()),
     )
+
+
+def _seen(report: Mapping[str, Any]) -> str:
+    """Say what the regression sees of an image."""
+    image = report["image"]
+    channels = CHANNELS[image["color"]]
+    color = "greyscale" if channels == 1 else "RGB"
+    sides = f"({image['height']} × {image['width']} × {channels},\nuint8, 0-255, {color})"
+    values = image["height"] * image["width"] * channels
+    if features := report.get("features"):
+        return f"the {features['size']:,} features that {escape(features['name'])} makes of an image {sides}"
+    return f"an image's {values:,} pixel values {sides}"
+
+
+def _limit(report: Mapping[str, Any]) -> str:
+    """Say what a model of these features cannot tell apart."""
+    features = report.get("features")
+    if not features:
+        return LINEAR
+    weights = features.get("weights")
+    return FROZEN.format(**{name: escape(text) for name, text in weights.items()}) if weights else LEARNED
 
 
 def escape(text: str) -> str:

@@ -62,7 +62,7 @@ def write_plots(
     *,
     history: History,
     labels: Sequence[str],
-    weights: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
     shape: tuple[int, int, int],
     confusion: NDArray[np.int64],
     images: "Images | NDArray[np.uint8]",
@@ -70,14 +70,14 @@ def write_plots(
     probabilities: NDArray[np.float32],
     say: Callable[[str], None] = note,
 ) -> list[Path]:
-    """Write curves.png, confusion.png, weights.png and mistakes.png into `folder`; return their paths.
+    """Write curves.png, confusion.png, mistakes.png and, of pixels, weights.png into `folder`; return their paths.
 
     Of the user's settings of matplotlib the font family counts alone: equal input gives equal bytes with the same
     matplotlib and fonts. Raises TrainerError where the folder cannot be written to.
 
     history: rows with epoch, and train_loss, train_accuracy and so on for train, val and test; None is left out.
     labels: K class names.
-    weights: [D, K].
+    weights: [D, K]; None where they are not of pixels, and no image.
     shape: (H, W, C), C 1 or 3, with D = H·W·C.
     confusion: counts, [K, K], rows the true class.
     images: test images, [N, H, W, C].
@@ -94,7 +94,7 @@ def write_plots(
         figures = {
             "curves.png": curves(history),
             "confusion.png": confusions(labels, confusion),
-            "weights.png": weight_images(labels, weights, shape),
+            **({} if weights is None else {"weights.png": weight_images(labels, weights, shape)}),
             "mistakes.png": mistakes(labels, images, targets, probabilities),
         }
         for name, figure in figures.items():

@@ -148,7 +148,7 @@ class Run:
                 self.folder,
                 history=[asdict(epoch) for epoch in fit.history],
                 labels=fit.checkpoint.labels,
-                weights=fit.checkpoint.weights,
+                weights=None if fit.checkpoint.features else fit.checkpoint.weights,
                 shape=fit.checkpoint.image.shape,
                 confusion=confusion,
                 images=self._data.test.images,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import runtime
 from export import export
-from export.arithmetic.bound import prove
+from export.arithmetic.bound import PIXELS, prove
 from export.arithmetic.centre import (
     LARGEST_ERROR,
     Centred,
@@ -153,7 +153,7 @@ def test_the_proof_holds(centred: tuple[Checkpoint, Centred]) -> None:
     arithmetic, images = numbers.arithmetic(), corners(len(numbers.rest))
     x, rows = images.astype(np.float64), np.arange(len(images))
     bound, own = arithmetic.rounding(x), x @ arithmetic.weights + arithmetic.bias
-    assert (bound <= arithmetic.largest_rounding() * (1 + 1e-12)).all()
+    assert (bound <= arithmetic.largest_rounding(PIXELS) * (1 + 1e-12)).all()
     leader = own.argmax(axis=1)
     for order in (slice(None), slice(None, None, -1)):
         features = (x - arithmetic.centre)[:, order].astype(np.float32)

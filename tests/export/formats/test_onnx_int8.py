@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import runtime
 from export import export
+from export.arithmetic.quantise import Quantised
 from runtime.session import open_session
 from trainer import Checkpoint, Dataset, fit
 
@@ -90,6 +91,7 @@ def test_the_gate_takes_one_label_in_a_hundred(
         import dataclasses
 
         numbers = prepare(checkpoint)
+        assert isinstance(numbers, Quantised)
         return dataclasses.replace(
             numbers, weights=((numbers.weights.astype(int) - 128) // 16 * 16 + 128).astype(np.uint8)
         )

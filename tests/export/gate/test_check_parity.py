@@ -57,6 +57,7 @@ class Opened:
 
     def __init__(self, probabilities: Callable[[Pixels], Probabilities], metadata: Metadata) -> None:
         self.probabilities, self.metadata = probabilities, metadata
+        self.embed = probabilities  # which no artefact on pixels has
 
 
 def check(

@@ -80,7 +80,7 @@ class Writer:
             return self.add("MaxPool", [source], output, **window, pads=_pair(module.padding) * 2)
         if isinstance(module, SAME):
             return source
-        raise NotImplementedError(f"{self.name}: a {kind.__name__} at {path}")
+        raise TypeError(f"{self.name}: a {kind.__name__} at {path}")
 
     def function(self, function: Any, inputs: Sequence[str], output: str) -> str:
         """Write what a function makes of `inputs`; returns the name of that."""
@@ -90,7 +90,7 @@ class Writer:
             return self.add("Flatten", inputs, output, axis=1)
         if function.__name__ == "stochastic_depth":  # skips no block once trained
             return inputs[0]
-        raise NotImplementedError(f"{self.name}: a {function.__name__}")
+        raise TypeError(f"{self.name}: a {function.__name__}")
 
     def _convolution(self, module: nn.Conv2d, path: str, source: str, output: str) -> str:
         inputs = [source, self.constant(f"{path}.weight", module.weight.detach().numpy())]
@@ -145,7 +145,7 @@ def _walk(network: fx.GraphModule, writer: Writer, source: str) -> None:
         elif node.op == "call_function":
             values[node] = writer.function(node.target, inputs, node.name)
         elif node.op != "output":
-            raise NotImplementedError(f"{writer.name}: {node.op} {node.target}")
+            raise TypeError(f"{writer.name}: {node.op} {node.target}")
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

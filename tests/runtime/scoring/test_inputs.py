@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from runtime.data.parquet import Reader, Rows
 from runtime.scoring.inputs import Files, find_chunks, images_below
@@ -303,22 +302,3 @@ def test_names_that_are_no_utf8(run_kit: Kit, model: Path, encoded: list[bytes])
     assert result.exit_code == 0
     assert "\x1b" not in result.stderr
     assert [row["path"] for row in read(Path("out"))] == ["in/\x1b.png", r"in/\udcff.png"]
-
-
-@pytest.mark.parametrize("out", ["runs/few", "out"])
-def test_runs_and_predictions_among_the_images_are_left_out(
-    out: str, photos: Path, run_kit: Kit, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever they are called; an image in them is a plot."""
-    monkeypatch.chdir(photos)
-    before = run_kit("classify", ".", "--model", model).stdout
-    run = photos / out
-    run.mkdir(parents=True)
-    for name in ("model.safetensors", "history.csv", "report.json"):
-        (run / name).touch()
-    Image.new("L", (8, 8)).save(run / "curves.png")
-    run_kit("classify", ".", "--model", model, "--output", "predicted")
-    found = run_kit("classify", ".", "--model", model)
-    assert (found.exit_code, found.stdout) == (0, before)
-    for folder in (out, "predicted"):
-        assert f".: {folder} is left out: kit wrote it" in found.stderr

@@ -25,5 +25,5 @@ class Method(nn.Module):
     ],
 )
 def test_an_operator_that_cannot_be_written(network: nn.Module, message: str) -> None:
-    with pytest.raises(NotImplementedError, match=message):
+    with pytest.raises(TypeError, match=message):
         write(network, "net", image_size=8, mean=[0.0], scale=[1.0])

@@ -13,6 +13,7 @@ import numpy as np
 from runtime.digest import digest
 from runtime.files import check_target, replacing
 from runtime.image import Pixels
+from runtime.session import ONNXRUNTIME
 from trainer.checkpoint import Checkpoint
 
 from .arithmetic.bound import Proof, prove
@@ -82,9 +83,10 @@ def export(
     numbers = module.prepare(checkpoint)
     proved = prover(checkpoint, numbers)
     proof = proved(np.concatenate([checkpoint.golden_images, checkpoint.sample_images]))
-    metadata = describe(checkpoint, gate.tolerance, proof, numbers)
+    metadata = describe(checkpoint, gate.tolerance, proof, numbers, familiar=kind.runs_on == ONNXRUNTIME)
     trained = partial(reference_probabilities, checkpoint)
-    data = module.write(numbers, metadata, target)
+    more = {"familiarity": checkpoint.familiarity} if metadata.has_familiarity else {}
+    data = module.write(numbers, metadata, target, **more)
     with written(file, data, module.open_artefact) as artefact:
         if isinstance(numbers, Head):
             parity = check_features(artefact, metadata, checkpoint, numbers, gate)
@@ -92,6 +94,10 @@ def export(
             images = probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images)
             own = partial(arithmetic_probabilities, numbers.arithmetic())
             parity = check_parity(artefact, metadata, images, trained, gate, own)
+        if metadata.has_familiarity:
+            from .gate.familiarity import check_familiarity  # here, since it imports onnx
+
+            check_familiarity(data, checkpoint, gate)
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
     return report(format, file, data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification)
 

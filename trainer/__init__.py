@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .errors import CheckpointError, ConfigError, DataError, TrainerError
     from .features.kinds import FeatureSettings
     from .features.load import load_features
-    from .fitting import Fit, fit
+    from .fitted import Fit
+    from .fitting import fit
     from .softmax_regression import Model, evaluate
 
 _MODULES = {
@@ -35,7 +36,8 @@ _MODULES = {
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainerError"),
     "features.kinds": ("FeatureSettings",),
     "features.load": ("load_features",),
-    "fitting": ("Fit", "fit"),
+    "fitted": ("Fit",),
+    "fitting": ("fit",),
     "softmax_regression": ("Model", "evaluate"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -51,6 +51,20 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
         raise click.BadParameter(f"expected numbers such as 127.5 or 123.7,116.3,103.5, found {text!r}") from None
 
 
+def rates(texts: tuple[str, ...]) -> dict[str, float] | None:
+    """Read rates such as defect=0.01, by label; None without any. Raises click.BadParameter."""
+    found = {}
+    for text in texts:
+        label, separator, rate = text.rpartition("=")
+        try:
+            found[label] = float(rate)
+        except ValueError:
+            separator = ""
+        if not separator or not label or not 0 < found[label] < 1:
+            raise click.BadParameter(f"expected a label and a rate above 0 and below 1, as defect=0.01, found {text!r}")
+    return found or None
+
+
 DATA = (  # which images, and what they become
     click.option("--data", default="fashion-mnist", show_default=True, metavar="NAME|DIR|FILE|URL",
                   help="Data set: fashion-mnist, mnist, kmnist, cifar10, or digits (needs no files); a folder of "
@@ -100,6 +114,17 @@ FIT = (  # fields of `FitConfig`
                   help="Random seed of initial weights, order of images, and splits."),
     click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, show_default=True,
                   help="auto: CUDA, else MPS, else CPU."),
+)  # fmt: skip
+DECISIONS = (  # fields of `FitConfig` too
+    click.option("--calibrate/--no-calibrate", default=None,
+                 help="Hold out a tenth of the training images, to calibrate probabilities and find prediction sets.  "
+                 "[default: from 1,000 images on]"),
+    click.option("--max-error", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+                 help="Accept only answers of which, with 95 % confidence, at most this share is wrong."),
+    click.option("--max-miss", callback=lambda _context, _option, texts: rates(texts), multiple=True,
+                 metavar="LABEL=F", help="Accept other answers only where, with 95 % confidence, at most this share of "
+                 "a label's images is missed.  May be given again."),
+    click.option("--familiarity", is_flag=True, help="Find a score for images unlike the training images."),
 )  # fmt: skip
 RUN = (  # the run
     click.option("--out", type=click.Path(path_type=Path, file_okay=False),

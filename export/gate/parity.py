@@ -95,17 +95,13 @@ def reference_probabilities(checkpoint: Checkpoint, images: Pixels) -> NDArray[n
     images: uint8 [N, H, W, C]. The features of a graph are those that onnxruntime computes, in float32.
     Returns float64 [N, K].
     """
-    if checkpoint.features:
-        return regression(checkpoint, features_of(checkpoint.features, images).astype(np.float64))
-    return regression(checkpoint, images.reshape(len(images), -1).astype(np.float64))
+    return regression(checkpoint, features_of(checkpoint.features, images) if checkpoint.features else images)
 
 
-def regression(checkpoint: Checkpoint, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute the trained probabilities of features, neither centred nor scaled yet: float64 [N, D] → [N, K]."""
-    centre, scale = checkpoint.scaling()
+def regression(checkpoint: Checkpoint, features: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Compute the trained probabilities of pixels or features, neither centred nor scaled yet: [N, ...] → [N, K]."""
     temperature, bias = checkpoint.calibration()
-    logits = (features - centre) / scale @ checkpoint.weights.astype(np.float64) + checkpoint.bias
-    return softmax(logits / temperature + bias)
+    return softmax(checkpoint.logits(features) / temperature + bias)
 
 
 def arithmetic_probabilities(arithmetic: Arithmetic, images: Pixels) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from trainer.distributed import ALONE, Group
 from trainer.softmax_regression import cross_entropy_gradient
 
 ROOT = Path(__file__).parents[2]
-BASE = FitConfig(epochs=3, batch_size=16, device="cpu")
+BASE = FitConfig(epochs=3, batch_size=16, device="cpu", calibrate=False)
 CONFIGS = {
     "sgd": BASE,
     "one image too many": dataclasses.replace(BASE, batch_size=1436),

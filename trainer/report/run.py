@@ -20,9 +20,10 @@ from runtime.text import as_json, note
 
 from ..checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
 from ..data.dataset import Dataset
+from ..decisions.concluding import probabilities_of
 from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
-from ..fitting import EVALUATION_BATCH, Fit
+from ..fitted import Fit
 from .model_card import model_card
 
 HISTORY, REPORT, CARD, CONFUSION = "history.csv", "report.json", "MODEL_CARD.md", "confusion.csv"
@@ -114,7 +115,7 @@ class Run:
         return report
 
     def _write_report(self, fit: Fit) -> None:
-        probabilities, targets = heldout_probabilities(fit, self._data), self._data.test.targets.numpy()
+        probabilities, targets = probabilities_of(fit.checkpoint, self._data.test), self._data.test.targets.numpy()
         image, labels = fit.checkpoint.image, fit.checkpoint.labels
         confusion = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
         metrics = classification_metrics(labels, targets, probabilities)
@@ -189,12 +190,6 @@ def _folder_of_matplotlib(folder: Path) -> Iterator[None]:
             yield
         finally:
             del os.environ["MPLCONFIGDIR"]
-
-
-def heldout_probabilities(fit: Fit, data: Dataset) -> NDArray[np.float32]:
-    """The model's probabilities of the test images: float32 [N, K]."""
-    blocks = data.test.inputs.images.split(EVALUATION_BATCH)
-    return np.concatenate([fit.model.probabilities(block).numpy() for block in blocks])
 
 
 def history_csv(history: Iterable[Epoch]) -> str:

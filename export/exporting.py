@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime.decision import Threshold
 from runtime.digest import digest
 from runtime.files import check_target, replacing
 from runtime.image import Pixels
@@ -18,7 +19,7 @@ from trainer.checkpoint import Checkpoint
 
 from .arithmetic.bound import Proof, prove
 from .arithmetic.fold import Numbers, fold
-from .arithmetic.head import Head
+from .arithmetic.head import Head, decider_of
 from .arithmetic.quantise import Quantised
 from .description import describe
 from .errors import ExportError
@@ -77,7 +78,8 @@ def export(
         raise ExportError(f"expected a format out of {', '.join(FORMATS)}, found {format!r}")
     kind, file = FORMATS[format], output_path(path, format)
     usual, agreement = kind.limits(checkpoint.features is not None)
-    gate = gate_for(usual if tolerance is None else tolerance, agreement)
+    thresholds = checkpoint.decision.thresholds if checkpoint.decision else ()
+    gate = gate_for(usual if tolerance is None else tolerance, agreement, thresholds)
     module = kind.load()
     target = target_for(format, opset, target_ort, checkpoint.features)
     numbers = module.prepare(checkpoint)
@@ -132,11 +134,11 @@ def written(path: Path, data: bytes, open_artefact: Callable[[Path], Artefact]) 
         yield open_artefact(part)
 
 
-def gate_for(tolerance: float, agreement: float = 1.0) -> Gate:
+def gate_for(tolerance: float, agreement: float = 1.0, thresholds: tuple[Threshold, ...] = ()) -> Gate:
     """Make a gate. Raises ExportError for a tolerance that is not above 0 and below 1."""
     if not 0 < tolerance < 1:
         raise ExportError(f"expected a tolerance above 0 and below 1, found {tolerance!r}")
-    return Gate(tolerance=tolerance, agreement=agreement)
+    return Gate(tolerance=tolerance, agreement=agreement, thresholds=thresholds)
 
 
 def report(format: str, path: Path, data: bytes, **found: Any) -> ExportReport:  # noqa: A002 - as above
@@ -148,4 +150,4 @@ def prover(checkpoint: Checkpoint, numbers: Numbers | Quantised) -> Callable[[Pi
     """Return what proves, given images, how far an artefact with these numbers can be from the trained model."""
     if isinstance(numbers, Head):
         return lambda images: numbers.prove(checkpoint, features_of(numbers.features, images))
-    return partial(prove, *fold(checkpoint), numbers.arithmetic())
+    return partial(prove, *fold(checkpoint), numbers.arithmetic(), decide=decider_of(checkpoint))

@@ -24,6 +24,7 @@ MAY_IMPORT = {
                 "data",
                 "decided",
                 "decision",
+                "decision_metrics",
                 "digest",
                 "errors",
                 "files",

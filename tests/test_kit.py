@@ -1,5 +1,6 @@
 """The command line as a whole: its help, its version, wrong calls, its streams, and Ctrl-C."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -9,15 +10,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import kit
+from runtime.decision import Decision
 from tests.interpreter import UNMEASURED, Kit
 from trainer import Checkpoint, Dataset, save_checkpoint
 
 COMMANDS = {
     "train": ["train", "--data", "digits", "--epochs", "2", "--out", "run"],
+    "calibrate": ["calibrate", "decided.safetensors"],
     "export": ["export", "model.safetensors", "--format", "onnx", "--output", "new.onnx"],
     "classify": ["classify", "digit.png", "--model", "model.onnx"],
     "evaluate": ["evaluate", "--model", "model.onnx", "--data", "digits"],
@@ -65,6 +69,10 @@ def folder(tmp_path: Path, model: Path, checkpoint: Checkpoint, digits: Dataset)
     """A folder with what the commands read."""
     shutil.copy(model, tmp_path / "model.onnx")
     save_checkpoint(checkpoint, tmp_path / "model.safetensors")
+    targets = np.arange(60) % 10
+    logits = np.eye(10, dtype=np.float32)[targets] * 3
+    decided = dataclasses.replace(checkpoint, decision=Decision(), held_out_logits=logits, held_out_targets=targets)
+    save_checkpoint(decided, tmp_path / "decided.safetensors")
     Image.fromarray(digits.test.images[0].numpy().squeeze()).save(tmp_path / "digit.png")
     return tmp_path
 

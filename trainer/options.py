@@ -115,15 +115,21 @@ FIT = (  # fields of `FitConfig`
     click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, show_default=True,
                   help="auto: CUDA, else MPS, else CPU."),
 )  # fmt: skip
+MAX_ERROR = click.option(
+    "--max-error", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Accept only answers of which, with 95 % confidence, at most this share is wrong.",
+)  # fmt: skip
+MAX_MISS = click.option(
+    "--max-miss", callback=lambda _context, _option, texts: rates(texts), multiple=True, metavar="LABEL=F",
+    help="Accept other answers only where, with 95 % confidence, at most this share of a label's images is missed.  "
+    "May be given again.",
+)  # fmt: skip
 DECISIONS = (  # fields of `FitConfig` too
     click.option("--calibrate/--no-calibrate", default=None,
                  help="Hold out a tenth of the training images, to calibrate probabilities and find prediction sets.  "
                  "[default: from 1,000 images on]"),
-    click.option("--max-error", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-                 help="Accept only answers of which, with 95 % confidence, at most this share is wrong."),
-    click.option("--max-miss", callback=lambda _context, _option, texts: rates(texts), multiple=True,
-                 metavar="LABEL=F", help="Accept other answers only where, with 95 % confidence, at most this share of "
-                 "a label's images is missed.  May be given again."),
+    MAX_ERROR,
+    MAX_MISS,
     click.option("--familiarity", is_flag=True, help="Find a score for images unlike the training images."),
 )  # fmt: skip
 RUN = (  # the run

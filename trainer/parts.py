@@ -50,7 +50,8 @@ def parts_of(data: Dataset, config: FitConfig) -> Parts:
         rows = _held_out_rows(train.targets.cpu(), held_out_count(data, config), config.seed)
         kept = torch.ones(len(train), dtype=torch.bool)
         kept[rows] = False
-        held_out, train = train.subset(rows), train.subset(kept.nonzero()[:, 0])
+        held_out = train.subset(rows) if len(rows) > 1 else None
+        train = train.subset(kept.nonzero()[:, 0]) if held_out else train
     if not config.val_fraction:
         return Parts(train, data.val, held_out)
     if data.val:

@@ -148,6 +148,7 @@ FEATURES = (  # what the regression is fitted to
     click.option("--features", default="pixels", show_default=True, metavar="NAME|FILE",
                   help=f"What the regression is fitted to: pixels, {', '.join(KINDS)}, or an ONNX file."),
     click.option("--filters", type=click.IntRange(2), help=f"Filters of patches.  [default: {FILTERS}]"),
+    click.option("--mirror", is_flag=True, help="Fit to the features of mirror images too."),
     click.option("--features-weights", "weights", type=click.Path(path_type=Path), metavar="FILE",
                   help="Weights of the features' network: .safetensors, or .pth.  [default: its own]"),
     click.option("--features-download", "download", is_flag=True,

@@ -50,7 +50,7 @@ def parts_of(data: Dataset, config: FitConfig) -> Parts:
         rows = _held_out_rows(train.targets.cpu(), held_out_count(data, config), config.seed)
         kept = torch.ones(len(train), dtype=torch.bool)
         kept[rows] = False
-        held_out = train.subset(rows) if len(rows) > 1 else None
+        held_out = train.subset(rows).unmirrored if len(rows) > 1 else None
         train = train.subset(kept.nonzero()[:, 0]) if held_out else train
     if not config.val_fraction:
         return Parts(train, data.val, held_out)
@@ -60,7 +60,7 @@ def parts_of(data: Dataset, config: FitConfig) -> Parts:
             f"{config.val_fraction:g}: leave it out"
         )
     train, validation = hold_out(train, config.val_fraction, data.labels, seed=config.seed, name=data.name)
-    return Parts(train, validation, held_out)
+    return Parts(train, validation.unmirrored, held_out)
 
 
 def held_out_count(data: Dataset, config: FitConfig) -> int:

@@ -92,9 +92,13 @@ def _differences(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> Iterato
             yield name, "none" if then is None else repr(then), repr(value)
 
 
+def _mirrored(checkpoint: Checkpoint) -> bool:
+    return checkpoint.features is not None and bool(checkpoint.features.about.get("mirror"))
+
+
 def _same_images(checkpoint: Checkpoint, data: Dataset, statistics: Statistics) -> bool:
     mean, std = (statistic.tolist() for statistic in statistics)
-    if not same_features(checkpoint.features, data.features):
+    if not same_features(checkpoint.features, data.features) or _mirrored(checkpoint) != (data.train.copies > 1):
         return False
     then = checkpoint.provenance["data"], checkpoint.labels, checkpoint.image
     now = about(data), data.labels, data.contract

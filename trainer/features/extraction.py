@@ -5,6 +5,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,28 +28,35 @@ INPUT, OUTPUT = "images", "features"
 
 
 def extract(
-    images: Images, features: Features, *, cache_dir: Path, progress: Callable[[int, int], None] | None = None
+    images: Images,
+    features: Features,
+    *,
+    cache_dir: Path,
+    progress: Callable[[int, int], None] | None = None,
+    mirror: bool = False,
 ) -> MappedImages:
     """Compute the features of images, or read them from the cache.
 
     images: uint8 [N, H, W, C].
     cache_dir: folder of the cache.
     progress: called with the number of images done and of all; not called when the cache has them.
-    Returns float32 [N, 1, 1, D], mapped from the cache. Raises DataError where the graph cannot be run or does not give
-    finite features, and where the cache cannot be written.
+    mirror: whether the features of the mirror images follow.
+    Returns float32 [N, 1, 1, D], or [2N, 1, 1, D], mapped from the cache. Raises DataError where the graph cannot be
+    run or does not give finite features, and where the cache cannot be written.
     """
-    entry = cache_dir / _key(images, features)
-    shape = (len(images), features.size)
+    entry = cache_dir / _key(images, features, mirror)
+    shape = (len(images) * (1 + mirror), features.size)
     found = _read(entry, shape)
     if found is None:
-        found = _fill(entry, shape, _blocks(images, features, progress))
+        found = _fill(entry, shape, _blocks(images, features, progress, mirror))
     return MappedImages(found[:, None, None, :])
 
 
-def _key(images: Images, features: Features) -> str:
+def _key(images: Images, features: Features, mirror: bool) -> str:
     """Digest of all that the features depend on."""
     graph = digest(features.graph.tobytes())
-    key = sha256(json.dumps([CACHE_FORMAT, graph, list(images.shape)]).encode())
+    parts = [CACHE_FORMAT, graph, list(images.shape), *(["mirror"] if mirror else [])]
+    key = sha256(json.dumps(parts).encode())
     for block in _in_batches(images):
         key.update(np.ascontiguousarray(block).data)
     return key.hexdigest()[:32]
@@ -60,7 +68,7 @@ def _in_batches(images: Images) -> Iterator[NDArray[np.uint8]]:
 
 
 def _blocks(
-    images: Images, features: Features, progress: Callable[[int, int], None] | None
+    images: Images, features: Features, progress: Callable[[int, int], None] | None, mirror: bool
 ) -> Iterator[NDArray[np.float32]]:
     with needs_extra("train", "computing features"):
         from runtime.session import Settings, open_session
@@ -70,7 +78,8 @@ def _blocks(
     except ArtefactError as error:
         raise DataError(f"{name}: expected a graph of features that onnxruntime runs, found: {error}") from None
     done = 0
-    for block in _in_batches(images):
+    mirrored = (np.ascontiguousarray(block[:, :, ::-1]) for block in _in_batches(images)) if mirror else ()
+    for block in chain(_in_batches(images), mirrored):
         try:
             (values,) = session.run([OUTPUT], {INPUT: block})
         except Exception as error:  # onnxruntime's own errors share no base class
@@ -83,7 +92,7 @@ def _blocks(
         yield values
         done += len(block)
         if progress:
-            progress(done, len(images))
+            progress(done, len(images) * (1 + mirror))
 
 
 def _fill(entry: Path, shape: tuple[int, int], blocks: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:

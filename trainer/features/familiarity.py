@@ -47,7 +47,7 @@ def familiarity_graph(train: Split, features: Features | None, *, seed: int) -> 
     with needs_extra("train", "finding familiarity"):
         from onnx import load_model_from_string
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:MOST_IMAGES].sort().values
-    some = train.subset(rows)
+    some = train.unmirrored.subset(rows)
     targets = some.targets.cpu().numpy()
     if features is not None and sees_features(features):
         model = _of_features(features.size)

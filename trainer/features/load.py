@@ -41,20 +41,23 @@ def load_features(
     if given == PIXELS:
         settings.only(PIXELS)
         return data
-    graph = _graph(Asked(given, data.train.images, data.contract, settings, seed))
+    graph = _graph(Asked(given, data.train.images, data.contract, replace(settings, mirror=False), seed))
     shown = given if given in KINDS else Path(given).name
     about = {"scaling": KINDS[given].scaling if given in KINDS else COMMON, **graph.about}
+    about |= {"mirror": True} if settings.mirror else {}
     features = Features(shown, graph.size, np.frombuffer(graph.data, np.uint8), about)
     parts = {"train": data.train, "val": data.val, "test": data.test}
-    images, done = sum(len(part) for part in parts.values() if part), 0
+    copies = {"train": 2 if settings.mirror else 1}
+    images, done = sum(len(split) * copies.get(part, 1) for part, split in parts.items() if split), 0
     found: dict[str, Any] = {}
     for part, split in parts.items():
         if split is None:
             continue
         tell = partial(_told, progress, done, images) if progress else None
-        extracted = extract(split.images, features, cache_dir=default_cache_dir(), progress=tell)
-        found[part] = Split(split.images, split.targets, extracted)
-        done += len(split)
+        count = copies.get(part, 1)
+        extracted = extract(split.images, features, cache_dir=default_cache_dir(), progress=tell, mirror=count > 1)
+        found[part] = Split(split.images, split.targets, extracted, count)
+        done += len(extracted)
     return replace(data, image=data.contract, features=features, **found)
 
 

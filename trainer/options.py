@@ -11,7 +11,7 @@ from runtime.data.unreadable import MAX_UNREADABLE
 from runtime.image import FITS
 
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig, SgdSettings
-from .features.kinds import FILTERS, KINDS, LAYOUTS
+from .features.kinds import FILTERS, KINDS, LAYOUTS, LEAST_FILTERS, MOST_FILTERS
 from .solvers.schedules import SCHEDULES
 
 DEFAULTS, SGD = FitConfig(), SgdSettings()
@@ -147,7 +147,8 @@ RUN = (  # the run
 FEATURES = (  # what the regression is fitted to
     click.option("--features", default="pixels", show_default=True, metavar="NAME|FILE",
                   help=f"What the regression is fitted to: pixels, {', '.join(KINDS)}, or an ONNX file."),
-    click.option("--filters", type=click.IntRange(2), help=f"Filters of patches.  [default: {FILTERS}]"),
+    click.option("--filters", type=click.IntRange(LEAST_FILTERS, MOST_FILTERS),
+                 help=f"Filters of patches.  [default: {FILTERS}]"),
     click.option("--mirror", is_flag=True, help="Fit to the features of mirror images too."),
     click.option("--features-weights", "weights", type=click.Path(path_type=Path), metavar="FILE",
                   help="Weights of the features' network: .safetensors, or .pth.  [default: its own]"),

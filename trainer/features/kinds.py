@@ -9,7 +9,7 @@ from ..errors import ConfigError
 
 PIXELS = "pixels"
 LAYOUTS = ("NCHW", "NHWC")
-FILTERS = 256  # of patches, by default
+FILTERS, LEAST_FILTERS, MOST_FILTERS = 256, 2, 4096  # of patches: by default, at least, at most
 OPTIONS = {"filters": "--filters", "mirror": "--mirror"}  # others are --features-<field>
 
 
@@ -58,6 +58,10 @@ class FeatureSettings:
     mean: tuple[float, ...] | None = None
     scale: tuple[float, ...] | None = None
     mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.filters is not None and not LEAST_FILTERS <= self.filters <= MOST_FILTERS:
+            raise ConfigError(f"filters: expected {LEAST_FILTERS} to {MOST_FILTERS:,}, found {self.filters!r}")
 
     def only(self, name: str, *fields: str) -> "FeatureSettings":
         """Refuse settings other than these fields. Raises ConfigError."""

@@ -13,6 +13,7 @@ from runtime.image import CHANNELS
 from runtime.metrics import MATRIX_CLASSES
 
 from ..config import Choice
+from ..data.features import UNSTATED
 from .decision_section import NONE, SOME, decision_section
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -177,7 +178,10 @@ def _limit(report: Mapping[str, Any]) -> str:
     if not features:
         return LINEAR
     weights = features.get("weights")
-    return FROZEN.format(**{name: escape(text) for name, text in weights.items()}) if weights else LEARNED
+    if not weights:
+        return LEARNED
+    licence = "not stated" if weights["licence"] == UNSTATED else weights["licence"]
+    return FROZEN.format(**{name: escape(text) for name, text in (weights | {"licence": licence}).items()})
 
 
 def escape(text: str) -> str:

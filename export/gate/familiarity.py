@@ -48,7 +48,7 @@ def check_familiarity(data: bytes, checkpoint: Checkpoint, gate: Gate) -> None:
 def _in_float64(graph: NDArray[np.uint8], checkpoint: Checkpoint, images: NDArray[np.uint8]) -> NDArray[np.float64]:
     model = load_model_from_string(graph.tobytes())
     given: dict[str, NDArray[np.generic]] = {INPUT: images}
-    if checkpoint.features and model.graph.input[0].name == FEATURES:
-        given = {FEATURES: features_of(checkpoint.features, images).astype(np.float64)}
+    if checkpoint.features and FEATURES in [value.name for value in model.graph.input]:
+        given[FEATURES] = features_of(checkpoint.features, images).astype(np.float64)
     (found,) = ReferenceEvaluator(doubled(model)).run([FAMILIARITY], given)
     return np.asarray(found, np.float64)

@@ -98,8 +98,8 @@ def test_another_familiarity_is_found_out(familiar: Checkpoint, tmp_path: Path) 
     data = export(familiar, "onnx", tmp_path / "model.onnx").path.read_bytes()
     assert familiar.familiarity is not None
     model = onnx.load_model_from_string(familiar.familiarity.tobytes())
-    shares = next(tensor for tensor in model.graph.initializer if tensor.name == "shares")
-    shares.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(shares) * np.float32(1.01), "shares"))
+    shares = next(tensor for tensor in model.graph.initializer if tensor.name == "residual_shares")
+    shares.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(shares) * np.float32(1.01), "residual_shares"))
     changed = dataclasses.replace(familiar, familiarity=np.frombuffer(model.SerializeToString(), np.uint8))
     check_familiarity(data, familiar, gate_for(1e-5))
     with pytest.raises(ParityError, match="expected the familiarity of the trained model"):

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from scipy.spatial.distance import mahalanobis
 from sklearn.decomposition import PCA
 
@@ -14,6 +16,7 @@ from trainer.data.features import Features
 from trainer.decisions.deciding import familiarity
 from trainer.features.density import DIRECTIONS, MOST_CLASSES, Density, density_of, rooted
 from trainer.features.familiarity import familiarity_graph, scores, sees_features
+from trainer.features.texture import FLOOR, texture_nodes
 
 
 def features(count: int, size: int, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -98,8 +101,8 @@ def test_a_networks_own_features_are_used(digits: Dataset) -> None:
     net = Features("net.onnx", 12, np.ones(1, np.uint8), {})
     graph = familiarity_graph(train, net, seed=0)
     model = onnx.load_model_from_string(graph.tobytes())
-    assert [value.name for value in model.graph.input] == ["features"]
-    due = -density_of(values, digits.train.targets.numpy()).distances(values[:50])
+    assert [value.name for value in model.graph.input] == ["images", "features"]
+    due = -density_of(values, digits.train.targets.numpy()).distances(values[:50])  # their texture is among that seen
     some = train.subset(torch.arange(50))
     np.testing.assert_allclose(scores(graph, some, net), due, rtol=1e-4, atol=1e-5)
     assert sees_features(net)
@@ -117,3 +120,24 @@ def test_in_a_fit_on_patches(digits: Dataset) -> None:
     assert (scores(checkpoint.familiarity, data.test, data.features) >= least).mean() > 0.95
     assert (scores(checkpoint.familiarity, noise(50, (8, 8, 1)), data.features) >= least).mean() < 0.1
     assert dataclasses.replace(checkpoint, familiarity=None).version == 3
+
+
+def test_texture_by_hand() -> None:
+    """The deviation of squares of 5 × 5 pixels, at every second place, and differences, by numpy."""
+    images = np.random.default_rng(0).integers(0, 256, (3, 9, 11, 3), np.uint8)
+    nodes, tensors = texture_nodes((9, 11, 3))
+    graph = helper.make_graph(
+        nodes,
+        "texture",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 9, 11, 3])],
+        [helper.make_tensor_value_info("texture", TensorProto.FLOAT, ["N", 2])],
+        [numpy_helper.from_array(value, name) for name, value in tensors.items()],
+    )
+    answers: list[np.ndarray] = ReferenceEvaluator(helper.make_model(graph)).run(None, {"images": images})  # type: ignore[assignment]
+    found = answers[0]
+    exact = images.astype(np.float64)
+    squares = np.lib.stride_tricks.sliding_window_view(exact, (5, 5), axis=(1, 2))[:, ::2, ::2]
+    contrast = np.log(np.sqrt(squares.var(axis=(-2, -1)) + FLOOR).mean(axis=(1, 2, 3)))
+    across, down = (np.abs(np.diff(exact, axis=axis))[:, :8, :10].mean(axis=(1, 2, 3)) for axis in (2, 1))
+    np.testing.assert_allclose(found[:, 0], contrast, rtol=1e-5)
+    np.testing.assert_allclose(found[:, 1], np.log(across + down + 1) - contrast, rtol=1e-4)

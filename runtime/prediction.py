@@ -58,18 +58,21 @@ class Predictor:
         confidence: float | None = None,
     ) -> Prediction:
         """Predict for one image: probabilities [K], familiarity [1]. Raises InputError."""
-        check_top_k(top_k)
-        order = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
-        top = [(self._labels[index], float(probabilities[index])) for index in order]
+        if top_k == 1:  # as fast as it goes
+            index = int(probabilities.argmax())
+            top = [(self._labels[index], probabilities.item(index))]
+        else:
+            check_top_k(top_k)
+            order = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
+            index, top = order[0], [(self._labels[place], probabilities.item(place)) for place in order]
         least = self._least_familiar
         return Prediction(
-            label=top[0][0],
-            probability=top[0][1],
-            index=order[0],
-            top=top,
-            accepted=None if self._acceptance is None else self._acceptance(probabilities, order[0]),
-            familiar=None if least is None or familiarity is None else familiarity.item() >= least,
-            set=None if confidence is None else self._set(probabilities, self.least(confidence)),
+            *top[0],
+            index,
+            top,
+            None if self._acceptance is None else self._acceptance(probabilities, index),
+            None if least is None or familiarity is None else familiarity.item() >= least,
+            None if confidence is None else self._set(probabilities, self.least(confidence)),
         )
 
     def least(self, confidence: float) -> float:

@@ -102,14 +102,14 @@ def _load(
     data: str, reading: dict[str, Any], features: str, about: FeatureSettings, seed: int, progress: Progress,
     group: "Group",
 ) -> "Dataset":  # fmt: skip
-    """Load the images, one process after the other, and then their features."""
+    """Load the images, one process after the other, and then their features, a share each."""
     from .data.load import load_data
     from .features.load import load_features
 
     _fill_in(reading, features)
     load = partial(load_data, data, **reading, seed=seed, progress=progress.decoding)
-    extract = partial(load_features, name=features, settings=about, seed=seed, progress=progress.extracting)
-    return group.in_turn(partial(extract, group.in_turn(load)))
+    images = group.in_turn(load)
+    return load_features(images, features, about, seed=seed, progress=progress.extracting, group=group)
 
 
 def _taken(settings: dict[str, Any], kind: Any) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def test_they_are_computed_once(digits: Dataset, cache: Path, monkeypatch: pytes
 
     first = computed()
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "_blocks", None)
+        patch.setattr(extraction, "_computed", None)
         np.testing.assert_array_equal(computed(), first)
     for path in cache.glob("*.npy"):
         damaged = path.read_bytes()[:-4] + b"1234"

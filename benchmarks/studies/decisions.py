@@ -3,7 +3,7 @@
 python -m benchmarks.decisions --data-dir DIR --cifar DIR --flowers DIR
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,7 @@ def _photos(folder: Path) -> Dataset:
     return load_features(load_data(folder, image_size=224, color="RGB"), "efficientnet_lite0")
 
 
-def calibration(sets: dict[str, Load]) -> str:
+def calibration(sets: Mapping[str, Load]) -> str:
     """Compare probabilities on the test images before and after, by default and where SGD stops early."""
     rows = []
     for name, load in sets.items():
@@ -76,7 +76,7 @@ def _calibrated(checkpoint: Checkpoint, data: Dataset) -> tuple[str, ...]:
     return f"{temperature:.3g}", *cells, f"{chance:.4f}", aimed(errors[1], round(chance, 4))
 
 
-def guarantee(sets: dict[str, Load]) -> str:
+def guarantee(sets: Mapping[str, Load]) -> str:
     """Count in how many random splits the true error is above the stated one, and how many sets have the true label.
 
     A model is fitted to a part of the images. The others are split at random, into those that a decision is found on

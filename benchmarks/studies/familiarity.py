@@ -1,6 +1,6 @@
 """What counts as unfamiliar at 1 % false alarms: other objects, noise, blank scenes; against probability and energy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ CAUGHT, AIMED = 0.95, ("noise", "digits", "CIFAR-10")
 Scores = dict[str, NDArray[np.floating]]
 
 
-def familiarity(sets: dict[str, Callable[[], Dataset]], cifar: Path | None) -> Iterator[str]:
+def familiarity(sets: Mapping[str, Callable[[], Dataset]], cifar: Path | None) -> Iterator[str]:
     """Yield a table for each data set: the share of other images that each score catches."""
     for name, load in sets.items():
         data = load()

@@ -111,6 +111,7 @@ def test_kit_train_under_torchrun(tmp_path: Path) -> None:
     assert "on cpu, 2 processes" in done.stderr
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "MODEL_CARD.md",
+        "predictions.csv",
         "history.csv",
         "model.safetensors",
         "report.json",

@@ -19,6 +19,7 @@ from runtime.image import ImageContract
 from ..errors import DataError
 from .features import Features
 from .mapped import Images, MappedImages
+from .names import Names, numbered
 
 Arrays: TypeAlias = "Tensor | NDArray[Any]"
 
@@ -33,12 +34,14 @@ class Split:
     features: what a frozen graph makes of them, float32 [N · copies, 1, 1, D], those of the images first; None where
         the regression is on the pixels.
     copies: 2 where features of the mirror images follow, in the same order; else 1.
+    named: names of the images; None where they have none.
     """
 
     images: Images
     targets: Tensor
     features: Images | None = None
     copies: int = 1
+    named: Names | None = None
 
     @classmethod
     def of(cls, images: Arrays, targets: Arrays) -> "Split":
@@ -57,7 +60,13 @@ class Split:
     def subset(self, rows: Tensor) -> "Split":
         """Choose the images at `rows`, int64 [n]; those in memory are copied."""
         features = None if self.features is None else _subset(self.features, self.with_copies(rows))
-        return Split(_subset(self.images, rows), self.targets[rows], features, self.copies)
+        names = self.named and self.named.some(rows.cpu().numpy())
+        return Split(_subset(self.images, rows), self.targets[rows], features, self.copies, names)
+
+    @property
+    def names(self) -> Names:
+        """Names of the images: paths, rows of Parquet, or positions from 0."""
+        return self.named or numbered(len(self))
 
     def with_copies(self, rows: Tensor) -> Tensor:
         """Rows of the features of these images, int64 [n] → int64 [n · copies]."""
@@ -163,6 +172,7 @@ def of_parts(
     *,
     seed: int,
     image: ImageContract | None = None,
+    names: Names | None = None,
 ) -> Dataset:
     """Make a data set of its parts; where there is no test part, a fifth of each training class is held out.
 
@@ -170,12 +180,14 @@ def of_parts(
     targets: int64 [n], of each part: "train", and "val" and "test" if there are any.
     seed: random seed of the test split.
     image: as of `Dataset`.
+    names: of all images, if they have any.
     Raises DataError.
     """
     parts: dict[str, Any] = {}
     start = 0
     for part, of_part in targets.items():
-        parts[part] = Split.of(images[start : start + len(of_part)], of_part)
+        rows = slice(start, start + len(of_part))
+        parts[part] = replace(Split.of(images[rows], of_part), named=names and names.some(rows))
         start += len(of_part)
     if "test" not in parts:
         parts["train"], parts["test"] = hold_out(parts["train"], TEST_SHARE, labels, seed=seed, name=name)

@@ -1,13 +1,14 @@
 """Loads a data set by its name or from where it lies."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime import errors
 from runtime.data.known import NAMES
@@ -19,9 +20,10 @@ from runtime.text import note
 
 from ..errors import DataError
 from .dataset import Dataset, Split, of_parts
+from .names import Names
 
 if TYPE_CHECKING:
-    from runtime.data.source import LabelledSource
+    from runtime.data.source import LabelledSource, Source
 
 SIZE = 32  # of a folder's images, in pixels
 DEFAULT_DATA_DIR = "data"
@@ -112,7 +114,15 @@ def _decoded(
         _advise(source.name, cached.elongated[: len(source.targets()["train"])], contract)
     targets = source.targets(cached.unreadable)
     check_trainable(where, source.labels, targets)
-    return of_parts(source.name, source.labels, cached.images, targets, seed=seed, image=contract)
+    names = Names(source.images.name, _readable(source.images, cached.unreadable))
+    return of_parts(source.name, source.labels, cached.images, targets, seed=seed, image=contract, names=names)
+
+
+def _readable(images: "Source", unreadable: Collection[str]) -> NDArray[np.int64]:
+    """Positions of the images that could be read."""
+    if not unreadable:
+        return np.arange(len(images))
+    return np.array([position for position in range(len(images)) if images.name(position) not in unreadable])
 
 
 def _advise(name: str, elongated: str, contract: ImageContract) -> None:

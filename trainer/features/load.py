@@ -13,7 +13,7 @@ import numpy as np
 from runtime.errors import needs_extra
 
 from ..data.cache import default_cache_dir
-from ..data.dataset import Dataset, Split
+from ..data.dataset import Dataset
 from ..data.features import COMMON, Features
 from ..distributed import ALONE, Group
 from ..errors import ConfigError
@@ -62,7 +62,7 @@ def load_features(
         extracted = extract(
             split.images, features, cache_dir=default_cache_dir(), progress=tell, mirror=count > 1, group=group
         )
-        found[part] = Split(split.images, split.targets, extracted, count)
+        found[part] = replace(split, features=extracted, copies=count)
         done += len(extracted)
     return replace(data, image=data.contract, features=features, **found)
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from runtime.files import replacing
 from runtime.text import note
 
+from ..data.names import Names, numbered
 from ..errors import TrainerError
 from .figures import DPI, WIDTH, new_figure
 from .fonts import families_for
@@ -69,6 +70,7 @@ def write_plots(
     probabilities: NDArray[np.float32],
     before: NDArray[np.float32] | None = None,
     accepted: Mapping[str, Any] | None = None,
+    named: Names | None = None,
     say: Callable[[str], None] = note,
 ) -> list[Path]:
     """Write curves.png, confusion.png, probabilities.png, mistakes.png and, of pixels, weights.png; return their paths.
@@ -85,6 +87,7 @@ def write_plots(
     targets: [N].
     probabilities: the model's, [N, K]; before: those before calibration, if it changed them.
     accepted: coverage and error of the accepted answers, if there is a threshold.
+    named: names of the images; by default their positions.
     say: prints a note about characters that no font has.
     """
     families = families_for("".join(map(plain_line, labels)), say)
@@ -98,7 +101,7 @@ def write_plots(
             "confusion.png": confusions(labels, confusion),
             "probabilities.png": probabilities_plot(targets, probabilities, before, accepted),
             **({} if weights is None else {"weights.png": weight_images(labels, weights, shape)}),
-            "mistakes.png": mistakes(labels, images, targets, probabilities),
+            "mistakes.png": mistakes(labels, images, targets, probabilities, named),
         }
         for name, figure in figures.items():
             with replacing(folder / name, TrainerError) as part:
@@ -200,8 +203,9 @@ def mistakes(
     images: "Images | NDArray[np.uint8]",
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
+    named: Names | None = None,
 ) -> Figure:
-    """Draw the wrong answers with the largest probabilities, as many as MISTAKES; arrays as for `write_plots`."""
+    """Draw the wrong answers with the largest probabilities, as many as MISTAKES; arguments as for `write_plots`."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != targets)
     if not len(wrong):
@@ -211,13 +215,15 @@ def mistakes(
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     title = f"The most confident of {len(wrong):,} mistakes in {len(targets):,} test images"
     names = shorten(labels, _characters(72 * WIDTH / MISTAKES_ACROSS))
-    figure, cells = _grid(len(worst), MISTAKES_ACROSS, images.shape[1] / images.shape[2], title, text=0.7)
-    for axes, index in zip(cells, worst, strict=True):
+    known = named or numbered(len(targets))
+    paths = shorten([known[int(index)] for index in worst], _characters(72 * WIDTH / MISTAKES_ACROSS))
+    figure, cells = _grid(len(worst), MISTAKES_ACROSS, images.shape[1] / images.shape[2], title, text=0.9)
+    for axes, index, path in zip(cells, worst, paths, strict=True):
         pixels = np.asarray(images[int(index)])
         axes.imshow(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
         answer = f"predicted {100 * confidence[index]:.1f} %\n{names[predicted[index]]}"
         _fit(axes.set_title(answer, color="#aa2233"), MISTAKES_ACROSS)
-        _fit(axes.set_xlabel(f"true\n{names[targets[index]]}"), MISTAKES_ACROSS)
+        _fit(axes.set_xlabel(f"true\n{names[targets[index]]}\n{path}"), MISTAKES_ACROSS)
     return figure
 
 

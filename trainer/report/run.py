@@ -27,9 +27,11 @@ from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
 from ..fitted import Fit
 from .model_card import model_card
+from .tables import as_csv, predictions_csv
 
 LEAST = float(np.finfo(np.float32).tiny)
-HISTORY, REPORT, CARD, CONFUSION = "history.csv", "report.json", "MODEL_CARD.md", "confusion.csv"
+HISTORY, REPORT, CARD = "history.csv", "report.json", "MODEL_CARD.md"
+CONFUSION, PREDICTIONS = "confusion.csv", "predictions.csv"
 UNFINISHED = "unfinished"
 PLOTS = ("curves.png", "confusion.png", "probabilities.png", "weights.png", "mistakes.png")
 
@@ -60,7 +62,7 @@ class Run:
         check_name(folder, TrainerError, inputs)
         self._many = len(data.labels) > MATRIX_CLASSES
         more = (*(PLOTS if plots else ()), *([CONFUSION] if self._many else ()))
-        for name in (HISTORY, REPORT, CARD, FILE_NAME, *more):
+        for name in (HISTORY, REPORT, CARD, PREDICTIONS, FILE_NAME, *more):
             check_target(folder / name, TrainerError, inputs)
         before = any(os.path.lexists(folder / name) for name in (HISTORY, FILE_NAME))
         self._unfinished = folder / UNFINISHED if before else folder
@@ -141,6 +143,7 @@ class Run:
             "seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
             "checkpoint": str(self.checkpoint_path),
         }
+        self._write(PREDICTIONS, predictions_csv(self._data.test.names, labels, targets, probabilities))
         self._write(REPORT, as_json(report) + "\n")
         decision = fit.checkpoint.decision and fit.checkpoint.decision.to_json()
         self._write(CARD, model_card(report, confusion, plots=self._plots, decision=decision))
@@ -180,6 +183,7 @@ class Run:
                 targets=self._data.test.targets.numpy(),
                 probabilities=probabilities,
                 **more,
+                named=self._data.test.names,
                 say=self._say,
             )
 
@@ -239,8 +243,5 @@ def history_csv(history: Iterable[Epoch]) -> str:
 
 def confusion_csv(labels: Sequence[str], matrix: NDArray[np.int64]) -> str:
     """Lay a confusion matrix [K, K] out as CSV: a header with the predicted labels, then a row for each true label."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["true label", *labels])
-    writer.writerows([label, *row] for label, row in zip(labels, matrix.tolist(), strict=True))
-    return text.getvalue()
+    rows = ([label, *row] for label, row in zip(labels, matrix.tolist(), strict=True))
+    return as_csv(("true label", *labels), rows)

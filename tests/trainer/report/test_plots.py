@@ -273,7 +273,7 @@ def test_the_worst_mistakes_come_first() -> None:
     shown = [int(np.asarray(axes.images[0].get_array())[0, 0]) for axes in figure.axes]
     assert shown == list(range(39, 8, -2))
     assert figure.axes[0].get_title() == "predicted 99.0 %\ncat"
-    assert figure.axes[0].get_xlabel() == "true\ndog"
+    assert figure.axes[0].get_xlabel() == "true\ndog\n39"
     assert figure.get_suptitle() == "The most confident of 20 mistakes in 40 test images"
 
 

@@ -8,7 +8,7 @@ import pytest
 from trainer import Dataset, Fit, FitConfig, TrainerError, fit
 from trainer.report.run import Run
 
-FILES = {"MODEL_CARD.md", "history.csv", "model.safetensors", "report.json"}
+FILES = {"MODEL_CARD.md", "history.csv", "model.safetensors", "predictions.csv", "report.json"}
 UNFINISHED = {"unfinished/history.csv", "unfinished/model.safetensors"}
 
 

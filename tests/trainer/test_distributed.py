@@ -111,9 +111,9 @@ def test_kit_train_under_torchrun(tmp_path: Path) -> None:
     assert "on cpu, 2 processes" in done.stderr
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "MODEL_CARD.md",
-        "predictions.csv",
         "history.csv",
         "model.safetensors",
+        "predictions.csv",
         "report.json",
     ]
 

@@ -33,6 +33,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)  # why 
 COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
     "calibrate": ("trainer.calibrate_cli:calibrate", "Find probabilities and thresholds of a run on held-out images."),
+    "runs": ("trainer.runs_cli:runs", "List runs with their figures."),
+    "compare": ("trainer.runs_cli:compare", "Compare two runs on the same test images."),
     "export": ("export.cli:export", "Export a checkpoint to artefacts, each checked before it is saved."),
     "classify": ("runtime.commands.classify:classify", "Classify images with an artefact; needs no torch."),
     "evaluate": ("runtime.commands.evaluate:evaluate", "Evaluate an artefact on a test set; needs no torch."),

@@ -1,6 +1,7 @@
 """The command line as a whole: its help, its version, wrong calls, its streams, and Ctrl-C."""
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -22,12 +23,20 @@ from trainer import Checkpoint, Dataset, save_checkpoint
 COMMANDS = {
     "train": ["train", "--data", "digits", "--epochs", "2", "--out", "run"],
     "calibrate": ["calibrate", "decided.safetensors"],
+    "runs": ["runs"],
+    "compare": ["compare", "old", "old"],
     "export": ["export", "model.safetensors", "--format", "onnx", "--output", "new.onnx"],
     "classify": ["classify", "digit.png", "--model", "model.onnx"],
     "evaluate": ["evaluate", "--model", "model.onnx", "--data", "digits"],
     "inspect": ["inspect", "model.onnx"],
     "selftest": ["selftest", "model.onnx"],
     "bench": ["bench", "model.onnx", "--seconds", "0.1"],
+}
+FIGURES = {f"{part}_{name}": 0.5 for part in ("train", "test") for name in ("loss", "accuracy")}
+RUN = {  # files of a run
+    "report.json": json.dumps({"figures": FIGURES, "metrics": {"calibration_error": 0.1}, "seconds": 1.5}),
+    "predictions.csv": "image,target,label,probability\n0,a,a,0.75\n1,b,a,0.5\n",
+    "history.csv": "epoch,test_loss,test_accuracy\n1,0.5,0.5\n",
 }
 PROGRESS = ("digits: ", "weight decay ", "epoch ", "144 held-out ", "prediction sets: ")  # lines of kit train
 # The command line as a program that hears Ctrl-C in the way of the first argument, when the module of the second one is
@@ -73,6 +82,9 @@ def folder(tmp_path: Path, model: Path, checkpoint: Checkpoint, digits: Dataset)
     logits = np.eye(10, dtype=np.float32)[targets] * 3
     decided = dataclasses.replace(checkpoint, decision=Decision(), held_out_logits=logits, held_out_targets=targets)
     save_checkpoint(decided, tmp_path / "decided.safetensors")
+    (tmp_path / "old").mkdir()
+    for name, text in RUN.items():
+        (tmp_path / "old" / name).write_text(text)
     Image.fromarray(digits.test.images[0].numpy().squeeze()).save(tmp_path / "digit.png")
     return tmp_path
 

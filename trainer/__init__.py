@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .features.load import load_features
     from .fitted import Fit
     from .fitting import fit
+    from .report.comparing import compare
     from .softmax_regression import Model, evaluate
 
 _MODULES = {
@@ -40,14 +41,15 @@ _MODULES = {
     "features.load": ("load_features",),
     "fitted": ("Fit",),
     "fitting": ("fit",),
+    "report.comparing": ("compare",),
     "softmax_regression": ("Model", "evaluate"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Checkpoint", "CheckpointError", "ConfigError", "DataError", "Dataset", "FeatureSettings", "Features", "Fit",
-    "FitConfig", "Model", "Split", "TrainerError", "calibrate", "evaluate", "fit", "load_checkpoint", "load_data",
-    "load_features", "save_checkpoint",
+    "FitConfig", "Model", "Split", "TrainerError", "calibrate", "compare", "evaluate", "fit", "load_checkpoint",
+    "load_data", "load_features", "save_checkpoint",
 ]  # fmt: skip
 
 

@@ -62,13 +62,16 @@ def train(
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.device import choose_device
+        from .report.folders import folder_for
         from .report.run import Run
 
     device = choose_device(config.device)
     with reported_once(), distributed.group(device) as group:
         progress = Progress(config.last_epoch, sparse=config.solver != "sgd", shown=group.rank == 0)
         dataset = _load(data, settings, features, about, config.seed, progress, group)
-        folder, inputs = out or Path("runs") / dataset.name, [] if data in NAMES else [data]
+        again = resume or distributed.restarted()
+        folder = out or group.shared(folder_for(dataset.name, resume=again) if group.rank == 0 else Path())
+        inputs = [] if data in NAMES else [data]
         run = Run(folder, dataset, plots=report, inputs=inputs, say=progress.say) if group.rank == 0 else None
         with run.locked() if run else nullcontext():
             progress.say(f"{_summary(dataset)}; on {device.type}" + (f", {group.size} processes" * (group.size > 1)))
@@ -199,9 +202,7 @@ def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | 
         for line in described(fitted.checkpoint.decision, fitted.checkpoint.provenance["decision"]):
             progress.say(line)
     if run and fitted.finished:
-        _print(run.report(), as_document)
-        if not as_document:
-            say(f"wrote {printable(run.checkpoint_path)}")
+        _print_finished(run, progress, as_document)
     elif run:
         complain(
             f"interrupted in epoch {len(fitted.history) + 1}, saved {run.unfinished_path}: "
@@ -211,6 +212,16 @@ def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | 
         sys.exit(INTERRUPTED)
     if fitted.unmet:
         raise UnmetError("; ".join(map(remedy, fitted.unmet)))
+
+
+def _print_finished(run: "Run", progress: Progress, as_document: bool) -> None:
+    from .report.folders import older_artefacts
+
+    _print(run.report(), as_document)
+    if not as_document:
+        say(f"wrote {printable(run.checkpoint_path)}")
+    for path in older_artefacts(run.folder):
+        progress.say(f"{path} is of an earlier checkpoint: export it again")
 
 
 @contextmanager

@@ -7,11 +7,14 @@ from typing import Any
 
 import click
 
+from ..artefact import Metadata
 from ..data.unreadable import MAX_UNREADABLE
+from ..digest import digest
 from ..evaluation import answer, figures
 from ..loading import load
-from ..text import as_json, printable, say
+from ..text import as_json, complain, printable, say
 
+CHECKPOINT = "model.safetensors"
 COLUMNS = 20  # of a confusion matrix in text
 DATA_DIR = "data"
 
@@ -39,8 +42,19 @@ def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_docu
     classifier = load(model)
     folder = data_dir or Path(os.environ.get("KIT_DATA_DIR") or DATA_DIR)
     answers = answer(classifier, data, data_dir=folder, whole=whole, **reading)
+    if is_older(model, classifier.metadata):
+        complain(f"note: {model}: of another checkpoint than {model.with_name(CHECKPOINT)} beside it: export it again")
     found = {"model": str(model), "digest": classifier.info()["digest"], **figures(classifier.labels, answers)}
     say(as_json(found) if as_document else "\n".join(_lines(found)))
+
+
+def is_older(model: Path, metadata: Metadata) -> bool:
+    """Whether a checkpoint lies beside an artefact, and it was exported from another one."""
+    known = metadata.provenance.get("checkpoint")
+    try:
+        return isinstance(known, str) and known != digest(model.with_name(CHECKPOINT).read_bytes())
+    except (OSError, ValueError):
+        return False
 
 
 def _decided(found: dict[str, Any]) -> Iterator[str]:

@@ -32,6 +32,7 @@ def wait_for(path: Path) -> None:
 
 
 LONG = ["--epochs", "60", "--batch-size", "16"]
+OUT = ["--out", "runs/digits"]
 
 
 @pytest.fixture(scope="session")
@@ -150,10 +151,10 @@ def test_an_interrupted_fit_beside_a_model(run_kit: Kit, tmp_path: Path, undistu
     """The model stays until the fit has been resumed to its end; meanwhile no other fit is let in."""
     assert run_kit("train", *SHORT, *SGD, "--epochs", "1").exit_code == 0
     before = {path.name: path.read_bytes() for path in MODEL.parent.iterdir()}
-    process = start(tmp_path, *LONG)
+    process = start(tmp_path, *LONG, *OUT)
     wait_for(MODEL.parent / "unfinished" / MODEL.name)
     process.send_signal(signal.SIGSTOP)
-    second = run_kit("train", *SHORT)
+    second = run_kit("train", *SHORT, *OUT)
     process.send_signal(signal.SIGCONT)
     assert second.exit_code == 1
     assert second.stderr == (
@@ -167,9 +168,9 @@ def test_an_interrupted_fit_beside_a_model(run_kit: Kit, tmp_path: Path, undistu
     assert error.splitlines()[-1].endswith(saved)
     assert names(MODEL.parent) == RUN | {"unfinished"}
     assert {name: (MODEL.parent / name).read_bytes() for name in before} == before
-    other = run_kit("train", *SHORT, *LONG, "--seed", "1", "--resume")
+    other = run_kit("train", *SHORT, *LONG, *OUT, "--seed", "1", "--resume")
     assert "kit: seed: expected 0, as when this fit began, found 1: resume with the same settings" in other.stderr
-    assert run_kit("train", *SHORT, *LONG, "--resume").exit_code == 0
+    assert run_kit("train", *SHORT, *LONG, *OUT, "--resume").exit_code == 0
     assert MODEL.read_bytes() == undisturbed
     assert names(MODEL.parent) == RUN
 

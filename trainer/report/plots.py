@@ -5,7 +5,8 @@ Drawn with matplotlib's objects and the Agg backend, never pyplot: the caller's 
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,11 +92,7 @@ def write_plots(
     say: prints a note about characters that no font has.
     """
     families = families_for("".join(map(plain_line, labels)), say)
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        # These were noted above. Older releases add the second one.
-        warnings.filterwarnings("ignore", r"Glyph .* missing from|Matplotlib currently does not support", UserWarning)
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE | {"font.family": families})
+    with _drawing(families):
         figures = {
             "curves.png": curves(history),
             "confusion.png": confusions(labels, confusion),
@@ -127,6 +124,37 @@ def curves(history: History) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(title=f"at epoch {epochs[-1]:g}", loc="best", alignment="left")
     return figure
+
+
+def write_comparison(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the learning curves of several runs on the test images to a PNG file. Raises TrainerError.
+
+    rows: with run, epoch, test_loss and test_accuracy.
+    """
+    runs = list(dict.fromkeys(row["run"] for row in rows))
+    with _drawing(families_for("".join(map(plain_line, runs)), note)):
+        figure = new_figure(3.8)
+        figure.suptitle("Loss and accuracy on the test images by epoch")
+        for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            for run, name in zip(runs, shorten(runs, _characters(160)), strict=True):
+                shown = [(row["epoch"], row[f"test_{quantity}"]) for row in rows if row["run"] == run]
+                axes.plot(*zip(*shown, strict=True), label=name)
+            axes.set(title=quantity, xlabel="epoch")
+            axes.grid(color="#dddddd")
+            axes.legend()
+        with replacing(path, TrainerError) as part:
+            figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
+
+
+@contextmanager
+def _drawing(families: Sequence[str]) -> Iterator[None]:
+    """Draw with the kit's settings, whatever the user's are, and with these fonts."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # These were noted before. Older releases add the second one.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from|Matplotlib currently does not support", UserWarning)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE | {"font.family": families})
+        yield
 
 
 def confusions(labels: Sequence[str], matrix: NDArray[np.int64]) -> Figure:

@@ -13,8 +13,8 @@ from runtime.text import as_json
 
 from ..checkpoint import Checkpoint
 from ..errors import TrainerError
+from .files import CARD, CONFUSION, PLOTS, REPORT
 from .model_card import model_card
-from .run import CARD, CONFUSION, PLOTS, REPORT
 
 
 def rewrite(folder: Path, checkpoint: Checkpoint) -> None:

@@ -26,14 +26,11 @@ from ..decisions.concluding import probabilities_of
 from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
 from ..fitted import Fit
+from .files import CARD, CONFUSION, HISTORY, PLOTS, PREDICTIONS, REPORT, UNFINISHED
 from .model_card import model_card
 from .tables import as_csv, predictions_csv
 
 LEAST = float(np.finfo(np.float32).tiny)
-HISTORY, REPORT, CARD = "history.csv", "report.json", "MODEL_CARD.md"
-CONFUSION, PREDICTIONS = "confusion.csv", "predictions.csv"
-UNFINISHED = "unfinished"
-PLOTS = ("curves.png", "confusion.png", "probabilities.png", "weights.png", "mistakes.png")
 
 
 class Run:

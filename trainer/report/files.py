@@ -1,0 +1,6 @@
+"""The names of the files in a run's folder."""
+
+HISTORY, REPORT, CARD = "history.csv", "report.json", "MODEL_CARD.md"
+CONFUSION, PREDICTIONS = "confusion.csv", "predictions.csv"
+UNFINISHED = "unfinished"  # the folder of a fit beside an earlier model
+PLOTS = ("curves.png", "confusion.png", "probabilities.png", "weights.png", "mistakes.png")

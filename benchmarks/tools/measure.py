@@ -29,6 +29,7 @@ CALL = (
 )
 
 Seconds = dict[str, list[float]]
+Command = Callable[..., Any]
 Figures = dict[str, Any]
 Found = dict[str, Figures]  # by contender, ours first
 
@@ -181,6 +182,13 @@ fashion = click.option(
     show_envvar=True,
     help="Folder of Fashion-MNIST.",
 )
+
+
+def photo_folders(command: Command) -> Command:
+    """Add the options for the folders of photos, train/<class>/* and test/<class>/*."""
+    folder = click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True)
+    command = click.option("--cifar", type=folder, help="Folder of CIFAR-10 photos.")(command)
+    return click.option("--flowers", type=folder, help="Folder of photos of flowers.")(command)
 
 
 def show(title: str, parts: Iterable[str]) -> None:

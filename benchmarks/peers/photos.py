@@ -15,8 +15,6 @@ from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegressionCV
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 BATCH = 16
 CS = 10.0 ** np.arange(-5, 2)  # 10⁻⁵ … 10
@@ -52,13 +50,16 @@ def features(model: torch.nn.Module, images: NDArray[np.uint8]) -> NDArray[np.fl
     return np.concatenate(found)
 
 
-def regression(features: NDArray[np.float32], targets: NDArray[np.int64]) -> Pipeline:
-    """Fit a logistic regression, its C chosen by the log loss on five folds."""
+def regression(features: NDArray[np.float32], targets: NDArray[np.int64]) -> LogisticRegressionCV:
+    """Fit a logistic regression, its C chosen by the log loss on five folds.
+
+    The features are not standardised: on flowers the accuracy was the same so, on CIFAR-10 higher by 0.012.
+    """
     classifier = LogisticRegressionCV(Cs=CS, cv=FOLDS, scoring="neg_log_loss", max_iter=ITERATIONS)
-    return make_pipeline(StandardScaler(), classifier).fit(features, targets)
+    return classifier.fit(features, targets)
 
 
-def save(model: torch.nn.Module, classifier: Pipeline, folder: Path) -> None:
+def save(model: torch.nn.Module, classifier: LogisticRegressionCV, folder: Path) -> None:
     """Write what classifying needs."""
     torch.save(model.state_dict(), folder / "features.pth")
     joblib.dump(classifier, folder / "classifier.joblib")

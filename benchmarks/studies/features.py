@@ -116,8 +116,8 @@ def ours(data: str, data_dir: str | None, way: Sequence[Any], seconds: float) ->
     with tempfile.TemporaryDirectory() as place:
         os.environ["KIT_CACHE_DIR"] = f"{place}/cache"
         started = processor_seconds()
-        loaded = with_features(load(data, data_dir, way), way)
-        fitted = fit(loaded, FitConfig(device="cpu"))
+        loaded = load(data, data_dir, way)
+        fitted = fit(with_features(loaded, way), FitConfig(device="cpu"))
         taken = processor_seconds() - started
         path = export(fitted.checkpoint, "onnx", f"{place}/model.onnx").path
         share = accuracy(answers(runtime.load(path).probabilities, loaded.test.images.numpy()), loaded)

@@ -40,7 +40,7 @@ def machine(packages: Sequence[str] = PACKAGES) -> str:
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
     return (
-        f"{_cpu_model()}, {cpus()} cores, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
+        f"{_cpu_model()}, {cpus()} core{'s' * (cpus() > 1)}, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
         f"load before: {load}"
     )
 

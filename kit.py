@@ -32,6 +32,7 @@ except KeyboardInterrupt:
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)  # why a write fails
 COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
+    "calibrate": ("trainer.calibrate_cli:calibrate", "Find probabilities and thresholds of a run on held-out images."),
     "export": ("export.cli:export", "Export a checkpoint to artefacts, each checked before it is saved."),
     "classify": ("runtime.commands.classify:classify", "Classify images with an artefact; needs no torch."),
     "evaluate": ("runtime.commands.evaluate:evaluate", "Evaluate an artefact on a test set; needs no torch."),

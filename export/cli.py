@@ -109,12 +109,24 @@ def _as_text(reports: list[ExportReport]) -> str:
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines += [_decided(report) for report in reports if report.proof and report.proof.decided is not None]
     given = [report.format for report in reports if report.proof and report.proof.given == OF_FEATURES]
     if given:
         lines.append(f"certain, and the largest logit error, of {', '.join(given)}: given the features")
     lines += [_approximated(report) for report in reports if report.format in given and _is_approximation(report)]
     return "\n".join(
         lines + [_verified(report.format, report.verification) for report in reports if report.verification]
+    )
+
+
+def _decided(report: ExportReport) -> str:
+    """Say what is known of the answers that are accepted."""
+    found, proof = report.parity, report.proof
+    share = 0.0 if proof is None or proof.decided is None else proof.decided
+    images = proof.images if proof else 0
+    return (
+        f"{report.format} accepts the answers that the trained model does: {found.decision_flips} of "
+        f"{found.images:,} differ, {share:.2%} of {images:,} certain not to"
     )
 
 
@@ -137,4 +149,8 @@ def _verified(name: str, found: Verification) -> str:
         f"{name} on {found.images:,} images of {printable(found.data)}: accuracy {found.accuracy:.4f}, the trained "
         f"model's {found.trained_accuracy:.4f}; largest difference {found.max_difference:.1e}, {found.label_flips} "
         f"labels differ, {found.certain:.2%} certain not to"
+    ) + (
+        ""
+        if found.decided is None
+        else f"; {found.decision_flips} decisions differ, {found.decided:.2%} certain not to"
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.artefact import FEATURES, PLAIN_VERSION, Metadata
+from runtime.artefact import FAMILIARITY, FEATURES, PLAIN_VERSION, Metadata
 from runtime.digest import digest
 from runtime.golden import PNG_ROWS, Golden
 from trainer.checkpoint import Checkpoint
@@ -21,8 +21,13 @@ LARGE = 64 * 2**10  # bytes of golden images that are worth compressing
 LARGEST_GOLDEN, FEWEST_GOLDEN = 512 * 2**10, 2  # bytes and number of golden images beside a features graph
 
 
-def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof, numbers: Numbers | Quantised) -> Metadata:
-    """Collect what an artefact of this checkpoint, with these numbers, carries beside its graph."""
+def describe(
+    checkpoint: Checkpoint, tolerance: float, proof: Proof, numbers: Numbers | Quantised, *, familiar: bool = False
+) -> Metadata:
+    """Collect what an artefact of this checkpoint, with these numbers, carries beside its graph.
+
+    familiar: whether its format may have the output `familiarity`.
+    """
     provenance = {**checkpoint.provenance, "checkpoint": checkpoint.digest(), "proof": proof.to_json()}
     images, probabilities = checkpoint.golden_images, checkpoint.golden_probabilities
     extra: dict[str, Any] = {}
@@ -35,13 +40,19 @@ def describe(checkpoint: Checkpoint, tolerance: float, proof: Proof, numbers: Nu
         extra = {"centre": numbers.centre}
     if checkpoint.decision:  # it changes the probabilities, and came after them
         probabilities = reference_probabilities(checkpoint, images).astype(np.float32)
+    decision = checkpoint.decision
+    if decision and decision.familiarity:
+        if familiar:
+            extra["outputs"] = (*extra.get("outputs", ()), FAMILIARITY)
+        else:
+            decision = decision._replace(familiarity=None)
     metadata = Metadata(
         labels=checkpoint.labels,
         image=checkpoint.image,
         pixel_statistics=pixel_statistics(checkpoint.mean, checkpoint.std, checkpoint.sample_images),
         golden=Golden(images=images, probabilities=probabilities, tolerance=tolerance),
         provenance=provenance,
-        decision=checkpoint.decision,
+        decision=decision,
         **extra,
     )
     if metadata.version == PLAIN_VERSION or images.nbytes <= LARGE:

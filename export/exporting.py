@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from runtime.decision import Threshold
 from runtime.digest import digest
 from runtime.files import check_target, replacing
 from runtime.image import Pixels
+from runtime.session import ONNXRUNTIME
 from trainer.checkpoint import Checkpoint
 
 from .arithmetic.bound import Proof, prove
 from .arithmetic.fold import Numbers, fold
-from .arithmetic.head import Head
+from .arithmetic.head import Head, decider_of
 from .arithmetic.quantise import Quantised
 from .description import describe
 from .errors import ExportError
@@ -76,15 +78,17 @@ def export(
         raise ExportError(f"expected a format out of {', '.join(FORMATS)}, found {format!r}")
     kind, file = FORMATS[format], output_path(path, format)
     usual, agreement = kind.limits(checkpoint.features is not None)
-    gate = gate_for(usual if tolerance is None else tolerance, agreement)
+    thresholds = checkpoint.decision.thresholds if checkpoint.decision else ()
+    gate = gate_for(usual if tolerance is None else tolerance, agreement, thresholds)
     module = kind.load()
     target = target_for(format, opset, target_ort, checkpoint.features)
     numbers = module.prepare(checkpoint)
     proved = prover(checkpoint, numbers)
     proof = proved(np.concatenate([checkpoint.golden_images, checkpoint.sample_images]))
-    metadata = describe(checkpoint, gate.tolerance, proof, numbers)
+    metadata = describe(checkpoint, gate.tolerance, proof, numbers, familiar=kind.runs_on == ONNXRUNTIME)
     trained = partial(reference_probabilities, checkpoint)
-    data = module.write(numbers, metadata, target)
+    more = {"familiarity": checkpoint.familiarity} if metadata.has_familiarity else {}
+    data = module.write(numbers, metadata, target, **more)
     with written(file, data, module.open_artefact) as artefact:
         if isinstance(numbers, Head):
             parity = check_features(artefact, metadata, checkpoint, numbers, gate)
@@ -92,6 +96,10 @@ def export(
             images = probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images)
             own = partial(arithmetic_probabilities, numbers.arithmetic())
             parity = check_parity(artefact, metadata, images, trained, gate, own)
+        if metadata.has_familiarity:
+            from .gate.familiarity import check_familiarity  # here, since it imports onnx
+
+            check_familiarity(data, checkpoint, gate)
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
     return report(format, file, data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification)
 
@@ -126,11 +134,11 @@ def written(path: Path, data: bytes, open_artefact: Callable[[Path], Artefact]) 
         yield open_artefact(part)
 
 
-def gate_for(tolerance: float, agreement: float = 1.0) -> Gate:
+def gate_for(tolerance: float, agreement: float = 1.0, thresholds: tuple[Threshold, ...] = ()) -> Gate:
     """Make a gate. Raises ExportError for a tolerance that is not above 0 and below 1."""
     if not 0 < tolerance < 1:
         raise ExportError(f"expected a tolerance above 0 and below 1, found {tolerance!r}")
-    return Gate(tolerance=tolerance, agreement=agreement)
+    return Gate(tolerance=tolerance, agreement=agreement, thresholds=thresholds)
 
 
 def report(format: str, path: Path, data: bytes, **found: Any) -> ExportReport:  # noqa: A002 - as above
@@ -142,4 +150,4 @@ def prover(checkpoint: Checkpoint, numbers: Numbers | Quantised) -> Callable[[Pi
     """Return what proves, given images, how far an artefact with these numbers can be from the trained model."""
     if isinstance(numbers, Head):
         return lambda images: numbers.prove(checkpoint, features_of(numbers.features, images))
-    return partial(prove, *fold(checkpoint), numbers.arithmetic())
+    return partial(prove, *fold(checkpoint), numbers.arithmetic(), decide=decider_of(checkpoint))

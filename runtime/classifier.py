@@ -76,25 +76,31 @@ class Classifier:
         pixels: uint8 [N, H, W, C], N ≥ 0.
         Returns float32 [N, K]; rows sum to 1. Raises InputError.
         """
+        return self.with_familiarity(pixels)[0]
+
+    def with_familiarity(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Compute `probabilities`, and the familiarity of each image, float32 [N]; None where there is none."""
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != self._shape:
             raise InputError(
                 f"expected uint8 [N, {', '.join(map(str, self._shape))}], got {describe(pixels)}: "
                 "classify_batch takes images of other sizes"
             )
         if not len(pixels):  # not every graph takes an empty batch
-            return np.empty((0, len(self._labels)), np.float32)
-        return self._run(pixels)[0]
+            return np.empty((0, len(self._labels)), np.float32), None
+        probabilities, *others = self._run(pixels)
+        return probabilities, others[0] if others else None
 
-    def classify(self, image: ImageLike, *, top_k: int = 1) -> Prediction:
+    def classify(self, image: ImageLike, *, top_k: int = 1, confidence: float | None = None) -> Prediction:
         """Classify one image.
 
         image: a uint8 array, a Pillow image, a path, or the bytes of an encoded image.
         top_k: how many classes `Prediction.top` lists, at least 1; more than there are means all.
+        confidence: with which `Prediction.set` has the true label, out of those in the artefact; None for no set.
         Warns once with a SkewWarning if the first images look unlike the training images. Raises InputError.
         """
         bound = self._buffers.bound
         if bound is None:
-            return self._classify_first(image, top_k)
+            return self._classify_first(image, top_k, confidence)
         run, binding, inputs, row, familiarity = bound
         if image.__class__ is np.ndarray and image.dtype == np.uint8 and image.shape in inputs:
             inputs[image.shape][...] = image
@@ -106,25 +112,27 @@ class Classifier:
             if not raised_by(error, ONNXRUNTIME):
                 raise
             raise _cannot_run(error) from error
-        if top_k != 1 or self._predict.decides:
-            return self._predict(row, top_k, familiarity)
+        if top_k != 1 or confidence is not None or self._predict.decides:
+            return self._predict(row, top_k, familiarity, confidence)
         index = int(row.argmax())
         label, probability = self._labels[index], row.item(index)
         return Prediction(label, probability, index, [(label, probability)])
 
-    def classify_batch(self, images: Iterable[ImageLike], *, top_k: int = 1) -> list[Prediction]:
+    def classify_batch(
+        self, images: Iterable[ImageLike], *, top_k: int = 1, confidence: float | None = None
+    ) -> list[Prediction]:
         """Classify many images in order, in blocks of bounded memory; several threads decode files.
 
         images: of any sizes and kinds that `classify` takes; an array with the axes [N, H, W, C], or [N, H, W]
             where the model is grey and of that size.
-        top_k: as in `classify`.
+        top_k, confidence: as in `classify`.
         Raises InputError, with the position of an image that cannot be read.
         """
-        check_top_k(top_k)
+        self._check(top_k, confidence)
         predictions = []
         for block in blocks(images, self._metadata.image):
             self._first_images.see(block)
-            predictions += self._predictions(block, top_k)
+            predictions += self._predictions(block, top_k, confidence)
         return predictions
 
     def embed(self, images: Iterable[ImageLike]) -> NDArray[np.float32]:
@@ -232,22 +240,28 @@ class Classifier:
         session = self._session or self._open()
         return int(next(node.shape[1] for node in session.get_outputs() if node.name == FEATURES))
 
-    def _classify_first(self, image: ImageLike, top_k: int) -> Prediction:
-        """Classify one of the first images, or the first one of a thread, and bind the thread's buffers."""
+    def _check(self, top_k: int, confidence: float | None) -> None:
         check_top_k(top_k)
+        if confidence is not None:
+            self._predict.least(confidence)
+
+    def _classify_first(self, image: ImageLike, top_k: int, confidence: float | None) -> Prediction:
+        """Classify one of the first images, or the first one of a thread, and bind the thread's buffers."""
+        self._check(top_k, confidence)
         if not self._first_images.over:
             pixels = self._metadata.image.pixels(image)[None]
             self._first_images.see(pixels)
-            return self._predictions(pixels, top_k)[0]
+            return self._predictions(pixels, top_k, confidence)[0]
         buffers = self._buffers  # which `close` may replace meanwhile
         buffers.bound = bind(self._session or self._open(), self._metadata, self._settings)
-        return self.classify(image, top_k=top_k)
+        return self.classify(image, top_k=top_k, confidence=confidence)
 
-    def _predictions(self, pixels: Pixels, top_k: int) -> list[Prediction]:
+    def _predictions(self, pixels: Pixels, top_k: int, confidence: float | None) -> list[Prediction]:
         """uint8 [N, H, W, C], N ≥ 1 → N predictions."""
-        probabilities, *others = self._run(pixels)
-        familiarity = others[0][:, None] if others else [None] * len(pixels)
-        return [self._predict(row, top_k, found) for row, found in zip(probabilities, familiarity, strict=True)]
+        probabilities, found = self.with_familiarity(pixels)
+        familiarity = [None] * len(pixels) if found is None else found[:, None]
+        rows = zip(probabilities, familiarity, strict=True)
+        return [self._predict(row, top_k, found, confidence) for row, found in rows]
 
     def _content(self) -> bytes:
         if self._model is None:

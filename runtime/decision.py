@@ -96,9 +96,12 @@ class Acceptance:
 
     def __call__(self, probabilities: NDArray[np.float32], index: int) -> bool:
         """Say whether the answer `index` is accepted: probabilities [K]."""
-        return probabilities.item(index) >= self._least and all(
-            index == place or probabilities.item(place) < limit for place, limit in self._missed
-        )
+        if probabilities.item(index) < self._least:
+            return False
+        for place, limit in self._missed:  # noqa: SIM110 - as fast as it goes
+            if index != place and probabilities.item(place) >= limit:
+                return False
+        return True
 
 
 def read_decision(value: Any, labels: Sequence[str], outputs: Sequence[str]) -> Decision:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from .data.labels import check_distinct
 from .data.source import LabelledSource, Rest
 from .data.split import TEST_SHARE, hold_out
 from .data.unreadable import MAX_UNREADABLE, check_share, report_unreadable
+from .decision import Decision
+from .decision_metrics import decision_metrics
 from .errors import DataError
 from .image import ImageContract, Pixels
 from .metrics import classification_metrics
@@ -26,6 +28,8 @@ LEAST = float(np.finfo(np.float32).tiny)
 BLOCK = 4096
 NAMED = 3  # labels in a message
 
+Found: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32] | None]  # probabilities and familiarity
+
 
 class Answers(NamedTuple):
     """Answers to labelled images.
@@ -34,12 +38,16 @@ class Answers(NamedTuple):
     images: which of its images: "images" or "test images".
     targets: int64 [N], in the order of the artefact's labels.
     probabilities: float32 [N, K].
+    familiarity: float32 [N]; None where the artefact cannot tell.
+    decision: the artefact's.
     """
 
     data: str
     images: str
     targets: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    familiarity: NDArray[np.float32] | None = None
+    decision: Decision | None = None
 
 
 def answer(
@@ -64,7 +72,7 @@ def answer(
 
 
 def figures(labels: Sequence[str], found: Answers) -> dict[str, Any]:
-    """Compute accuracy (0-1), loss (mean cross-entropy in nats) and `metrics.classification_metrics`.
+    """Compute accuracy (0-1), loss (mean cross-entropy in nats), `classification_metrics` and `decision_metrics`.
 
     A probability of 0 counts as 1e-38 in the loss, 87 nats: float32 has no smaller ones.
     """
@@ -76,7 +84,12 @@ def figures(labels: Sequence[str], found: Answers) -> dict[str, Any]:
         "accuracy": float((found.probabilities.argmax(axis=1) == found.targets).mean()),
         "loss": float(-np.log(right.clip(min=LEAST)).mean()),
         **classification_metrics(labels, found.targets, found.probabilities),
+        **({"decision": _decided(labels, found, found.decision)} if found.decision else {}),
     }
+
+
+def _decided(labels: Sequence[str], found: Answers, decision: Decision) -> dict[str, Any]:
+    return decision_metrics(decision, labels, found.targets, found.probabilities, found.familiarity)
 
 
 def places(where: str, theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]:
@@ -107,12 +120,19 @@ def _of_arrays(
     chosen = list(parts) if whole else ["test"]
     place, contract = places(name, labels, classifier.labels), classifier.metadata.image
     found = [
-        classifier.probabilities(_conform(contract, parts[part].images[start : start + BLOCK]))
+        classifier.with_familiarity(_conform(contract, parts[part].images[start : start + BLOCK]))
         for part in chosen
         for start in range(0, len(parts[part].targets), BLOCK)
     ]
     targets = np.concatenate([place[parts[part].targets] for part in chosen])
-    return Answers(name, "images" if whole else "test images", targets, np.concatenate(found))
+    return _answers(classifier, name, "images" if whole else "test images", targets, found)
+
+
+def _answers(classifier: Classifier, name: str, images: str, targets: NDArray[np.int64], found: list[Found]) -> Answers:
+    """Join the answers to blocks of images."""
+    probabilities, scores = zip(*found, strict=True)
+    familiarity = np.concatenate(scores) if classifier.metadata.has_familiarity else None
+    return Answers(name, images, targets, np.concatenate(probabilities), familiarity, classifier.metadata.decision)
 
 
 def _conform(contract: ImageContract, images: Pixels) -> Pixels:
@@ -124,13 +144,13 @@ def _of_source(classifier: Classifier, source: LabelledSource, *, whole: bool, m
     first = 0 if whole or "test" not in parts else sum(map(len, parts.values())) - len(parts["test"])
     images = Rest(source.images, first)
     ours, theirs = read_fingerprints(classifier.metadata.provenance.get("fingerprints")), set()
-    found: list[NDArray[np.float32]] = []
+    found: list[Found] = []
     unreadable: dict[str, str] = {}
     remarks: list[Remarks] = []
     done, contract = 0, classifier.metadata.image
     for pixels, reasons, noticed in decode_all(images, contract):
         if len(pixels):
-            found.append(classifier.probabilities(pixels))
+            found.append(classifier.with_familiarity(pixels))
         theirs |= {fingerprint(image) for image in pixels} if ours else set()
         unreadable |= {images.name(done + position): reason for position, reason in reasons.items()}
         remarks += noticed.values()
@@ -143,14 +163,22 @@ def _of_source(classifier: Classifier, source: LabelledSource, *, whole: bool, m
     for message in messages(tally(remarks, contract.shift), done - len(unreadable), contract.shift):
         note(f"{source.name}: {message}")
     parts = source.targets(unreadable)
-    targets, probabilities = place[np.concatenate(list(parts.values()))], np.concatenate(found)
+    targets = place[np.concatenate(list(parts.values()))]
     if first:
-        return Answers(source.name, "test images", targets[-len(probabilities) :], probabilities)
+        count = done - len(unreadable)
+        return _answers(classifier, source.name, "test images", targets[-count:], found)
+    answers = _answers(classifier, source.name, "images", targets, found)
     if whole or "train" not in parts or (ours and not ours & theirs):
-        return Answers(source.name, "images", targets, probabilities)
+        return answers
     check_counts(images.where, source.labels, parts["train"], 2)
     rows = hold_out(parts["train"], TEST_SHARE, seed=_seed(classifier))[1]
-    return Answers(source.name, "test images", targets[rows], probabilities[rows])
+    scores = None if answers.familiarity is None else answers.familiarity[rows]
+    return answers._replace(
+        images="test images",
+        targets=targets[rows],
+        probabilities=answers.probabilities[rows],
+        familiarity=scores,
+    )
 
 
 def _seed(classifier: Classifier) -> int:

@@ -22,10 +22,10 @@ TICK = 10**8  # nanoseconds; the clocks of file systems are finer
 Signature = tuple[int, ...]
 
 
-def classify(image: ImageLike, *, model: Model, top_k: int = 1) -> Prediction:
+def classify(image: ImageLike, *, model: Model, top_k: int = 1, confidence: float | None = None) -> Prediction:
     """Classify one image with an artefact that stays open, as the 16 used last do.
 
-    image, top_k: as in `Classifier.classify`.
+    image, top_k, confidence: as in `Classifier.classify`.
     model: as in `load`. A file is looked at in each call, and opened again when it has changed. Where it is no artefact
         then, as while it is overwritten, the last one goes on, with a RuntimeWarning.
     Raises ArtefactError and InputError.
@@ -34,7 +34,7 @@ def classify(image: ImageLike, *, model: Model, top_k: int = 1) -> Prediction:
         classifier = _kept.of_content(*read_content(model))
     else:
         classifier = _kept.of_file(os.path.abspath(path_of(model)))  # noqa: PTH100 - Path costs more than the model
-    return classifier.classify(image, top_k=top_k)
+    return classifier.classify(image, top_k=top_k, confidence=confidence)
 
 
 class _Opened:

@@ -24,6 +24,7 @@ class Prediction:
     top: (label, probability) pairs of the `top_k` most probable classes, best first.
     accepted: whether the answer passes the thresholds in the artefact; None without any.
     familiar: whether the image is like those that the model was made for; None where the artefact cannot tell.
+    set: the labels of the prediction set, likeliest first; None unless a `confidence` was asked for.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Prediction:
     top: list[tuple[str, float]]
     accepted: bool | None = None
     familiar: bool | None = None
+    set: tuple[str, ...] | None = None
 
 
 class Predictor:
@@ -45,24 +47,51 @@ class Predictor:
         self._labels = labels
         self._acceptance = Acceptance(decision.thresholds, labels) if decision.thresholds else None
         self._least_familiar = decision.familiarity and decision.familiarity.threshold
+        self._sets = {found.confidence: found.probability for found in decision.sets}
         self.decides = self._acceptance is not None or self._least_familiar is not None
 
     def __call__(
-        self, probabilities: NDArray[np.float32], top_k: int, familiarity: NDArray[np.float32] | None
+        self,
+        probabilities: NDArray[np.float32],
+        top_k: int,
+        familiarity: NDArray[np.float32] | None,
+        confidence: float | None = None,
     ) -> Prediction:
         """Predict for one image: probabilities [K], familiarity [1]. Raises InputError."""
-        check_top_k(top_k)
-        order = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
-        top = [(self._labels[index], float(probabilities[index])) for index in order]
+        if top_k == 1:  # as fast as it goes
+            index = int(probabilities.argmax())
+            top = [(self._labels[index], probabilities.item(index))]
+        else:
+            check_top_k(top_k)
+            order = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
+            index, top = order[0], [(self._labels[place], probabilities.item(place)) for place in order]
         least = self._least_familiar
         return Prediction(
-            label=top[0][0],
-            probability=top[0][1],
-            index=order[0],
-            top=top,
-            accepted=None if self._acceptance is None else self._acceptance(probabilities, order[0]),
-            familiar=None if least is None or familiarity is None else familiarity.item() >= least,
+            *top[0],
+            index,
+            top,
+            None if self._acceptance is None else self._acceptance(probabilities, index),
+            None if least is None or familiarity is None else familiarity.item() >= least,
+            None if confidence is None else self._set(probabilities, self.least(confidence)),
         )
+
+    def least(self, confidence: float) -> float:
+        """The probability that a label of the sets with this confidence has. Raises InputError for one not stored."""
+        found = self._sets.get(confidence) if isinstance(confidence, (int, float)) else None
+        if found is None:
+            known = f"one of {', '.join(f'{level:g}' for level in self._sets)}, which the artefact has"
+            raise InputError(
+                f"expected a confidence of {known}, got {confidence!r}"
+                if self._sets
+                else "expected an artefact with prediction sets for a confidence, got one without: train it again with "
+                "--calibrate, and export it"
+            )
+        return found
+
+    def _set(self, probabilities: NDArray[np.float32], least: float) -> tuple[str, ...]:
+        order = np.argsort(-probabilities, kind="stable")
+        count = max(1, int((probabilities >= least).sum()))
+        return tuple(self._labels[index] for index in order[:count].tolist())
 
 
 def check_top_k(top_k: int) -> None:

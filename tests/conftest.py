@@ -14,7 +14,7 @@ from export.formats import FORMATS
 from tests.interpreter import Kit
 from trainer import Checkpoint, Dataset, Fit, FitConfig, Split, fit, load_data
 
-DIGITS_CONFIG = FitConfig(epochs=10, batch_size=32, device="cpu")
+DIGITS_CONFIG = FitConfig(epochs=10, batch_size=32, device="cpu", calibrate=False)
 DATA_DIR = Path(os.environ.get("KIT_DATA_DIR", "data"))
 
 

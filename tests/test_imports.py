@@ -13,7 +13,7 @@ from tests.interpreter import run_python
 from tests.modules import PACKAGES, graph, imported, sources
 
 OPTIONAL = {"PIL", "fsspec", "pillow_heif", "pyarrow", "ray", "sklearn"}  # imported by the runtime inside functions
-HEAVY = {"matplotlib", "pyarrow", "sklearn", "torchvision"}
+HEAVY = {"matplotlib", "pyarrow", "scipy", "sklearn", "torchvision"}
 MAY_IMPORT = {
     "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256"} | OPTIONAL,
     "trainer": {
@@ -22,7 +22,9 @@ MAY_IMPORT = {
             f"runtime.{name}"
             for name in (
                 "data",
+                "decided",
                 "decision",
+                "decision_metrics",
                 "digest",
                 "errors",
                 "files",

@@ -1,5 +1,6 @@
 """The command line as a whole: its help, its version, wrong calls, its streams, and Ctrl-C."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -9,15 +10,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import kit
+from runtime.decision import Decision
 from tests.interpreter import UNMEASURED, Kit
 from trainer import Checkpoint, Dataset, save_checkpoint
 
 COMMANDS = {
     "train": ["train", "--data", "digits", "--epochs", "2", "--out", "run"],
+    "calibrate": ["calibrate", "decided.safetensors"],
     "export": ["export", "model.safetensors", "--format", "onnx", "--output", "new.onnx"],
     "classify": ["classify", "digit.png", "--model", "model.onnx"],
     "evaluate": ["evaluate", "--model", "model.onnx", "--data", "digits"],
@@ -25,6 +29,7 @@ COMMANDS = {
     "selftest": ["selftest", "model.onnx"],
     "bench": ["bench", "model.onnx", "--seconds", "0.1"],
 }
+PROGRESS = ("digits: ", "weight decay ", "epoch ", "144 held-out ", "prediction sets: ")  # lines of kit train
 # The command line as a program that hears Ctrl-C in the way of the first argument, when the module of the second one is
 # imported. Prints a line once kit.py runs, where it imports click.
 PROGRAM = """
@@ -64,6 +69,10 @@ def folder(tmp_path: Path, model: Path, checkpoint: Checkpoint, digits: Dataset)
     """A folder with what the commands read."""
     shutil.copy(model, tmp_path / "model.onnx")
     save_checkpoint(checkpoint, tmp_path / "model.safetensors")
+    targets = np.arange(60) % 10
+    logits = np.eye(10, dtype=np.float32)[targets] * 3
+    decided = dataclasses.replace(checkpoint, decision=Decision(), held_out_logits=logits, held_out_targets=targets)
+    save_checkpoint(decided, tmp_path / "decided.safetensors")
     Image.fromarray(digits.test.images[0].numpy().squeeze()).save(tmp_path / "digit.png")
     return tmp_path
 
@@ -159,7 +168,7 @@ def test_ctrl_c_in_a_command(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> N
         ("swallowed", "onnx", "export"),
         ("raised", "torch", "train"),
         ("swallowed", "torch.nn", "train"),
-        ("lost", "trainer.fitting", "train"),
+        ("lost", "trainer.report.run", "train"),
     ],
 )
 def test_ctrl_c_in_an_import(way: str, module: str, name: str, folder: Path) -> None:
@@ -183,9 +192,7 @@ def test_ctrl_c_at_any_time(arguments: list[str], folder: Path) -> None:
         ended = process.poll() is not None
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-        complaints = [
-            line for line in errors.splitlines() if not line.startswith(("digits: ", "weight decay ", "epoch "))
-        ]
+        complaints = [line for line in errors.splitlines() if not line.startswith(PROGRESS)]
         assert [line[:16] for line in complaints] == ["kit: interrupted"] * (process.returncode == 130), errors
         assert process.returncode in (0, 130)
         assert not list(folder.rglob("*.part"))
@@ -206,9 +213,9 @@ def test_ctrl_c_that_is_ignored(folder: Path) -> None:
 def test_a_full_standard_output(arguments: list[str], folder: Path) -> None:
     result = shell(folder, '"$@" > /dev/full', arguments)
     assert result.returncode == 1
-    assert [
-        line for line in result.stderr.splitlines() if not line.startswith(("digits: ", "weight decay ", "epoch "))
-    ] == ["kit: expected room for what is printed, found: No space left on device: print elsewhere"]
+    assert [line for line in result.stderr.splitlines() if not line.startswith(PROGRESS)] == [
+        "kit: expected room for what is printed, found: No space left on device: print elsewhere"
+    ]
 
 
 @pytest.mark.spawns

@@ -20,30 +20,34 @@ if TYPE_CHECKING:
     from .data.dataset import Dataset, Split
     from .data.features import Features
     from .data.load import load_data
+    from .decisions.recalibrating import calibrate
     from .errors import CheckpointError, ConfigError, DataError, TrainerError
     from .features.kinds import FeatureSettings
     from .features.load import load_features
-    from .fitting import Fit, fit
+    from .fitted import Fit
+    from .fitting import fit
     from .softmax_regression import Model, evaluate
 
 _MODULES = {
     "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
     "config": ("FitConfig",),
+    "decisions.recalibrating": ("calibrate",),
     "data.dataset": ("Dataset", "Split"),
     "data.features": ("Features",),
     "data.load": ("load_data",),
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainerError"),
     "features.kinds": ("FeatureSettings",),
     "features.load": ("load_features",),
-    "fitting": ("Fit", "fit"),
+    "fitted": ("Fit",),
+    "fitting": ("fit",),
     "softmax_regression": ("Model", "evaluate"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Checkpoint", "CheckpointError", "ConfigError", "DataError", "Dataset", "FeatureSettings", "Features", "Fit",
-    "FitConfig", "Model", "Split", "TrainerError", "evaluate", "fit", "load_checkpoint", "load_data", "load_features",
-    "save_checkpoint",
+    "FitConfig", "Model", "Split", "TrainerError", "calibrate", "evaluate", "fit", "load_checkpoint", "load_data",
+    "load_features", "save_checkpoint",
 ]  # fmt: skip
 
 

@@ -26,9 +26,9 @@ FILE_NAME = "model.safetensors"
 ENTRY = "kit"
 STATE = "state."
 SCALING, GRAPH = ("centre", "scale"), "features_graph"
+FAMILIARITY, LOGITS, TARGETS = "familiarity_graph", "held_out_logits", "held_out_targets"
 VERSION, PLAIN_VERSION = 3, 2
 MAX_BYTES = 8 * 2**30
-OPTIONAL_OUTPUTS = ("familiarity",)
 
 Shape: TypeAlias = tuple[int | None, ...]
 
@@ -50,6 +50,10 @@ class Checkpoint:
     provenance: where the model comes from, JSON.
     progress, state: JSON and tensors from which an unfinished fit resumes; None and empty once it is finished.
     decision: temperature, bias and thresholds that were found after the fit, which does not see them; None for none.
+    familiarity: uint8 [B], an ONNX file from `images`, or from `features` where these are a network's, to
+        `familiarity`, float32 [N]; None for none.
+    held_out_logits, held_out_targets: float32 [H, K] and int64 [H], of the images that the decision was found on,
+        before calibration; None for none.
     """
 
     weights: NDArray[np.float32]
@@ -68,6 +72,9 @@ class Checkpoint:
     scale: NDArray[np.float32] | None = None
     features: Features | None = None
     decision: Decision | None = None
+    familiarity: NDArray[np.uint8] | None = None
+    held_out_logits: NDArray[np.float32] | None = None
+    held_out_targets: NDArray[np.int64] | None = None
 
     @property
     def version(self) -> int:
@@ -83,6 +90,12 @@ class Checkpoint:
             return np.zeros(self.features.size), np.ones(self.features.size)
         pixels = self.image.height * self.image.width
         return np.tile(self.mean.astype(np.float64), pixels), np.tile(self.std.astype(np.float64), pixels)
+
+    def logits(self, features: NDArray[Any]) -> NDArray[np.float64]:
+        """Compute the logits of the fit, before calibration, of pixels or features [N, ...]: float64 [N, K]."""
+        centre, scale = self.scaling()
+        centred = features.reshape(len(features), -1).astype(np.float64) - centre
+        return np.asarray(centred / scale @ self.weights.astype(np.float64) + self.bias)
 
     def calibration(self) -> tuple[float, NDArray[np.float64]]:
         """Return the temperature that logits are divided by, and the bias, float64 [K], that is added to them then."""
@@ -108,6 +121,8 @@ class Checkpoint:
             description["features"], tensors[GRAPH] = about, self.features.graph
         if self.decision:
             description["decision"] = self.decision.to_json()
+        found = {FAMILIARITY: self.familiarity, LOGITS: self.held_out_logits, TARGETS: self.held_out_targets}
+        tensors |= {name: array for name, array in found.items() if array is not None}
         tensors |= {STATE + name: array for name, array in self.state.items()}
         tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         return bytes(save(tensors, {ENTRY: json.dumps(description, ensure_ascii=False, sort_keys=True)}))
@@ -185,17 +200,37 @@ def _later(document: Mapping[str, Any], tensors: dict[str, NDArray[Any]], labels
     if any(name in tensors for name in SCALING):
         found = {name: tensors[name] for name in SCALING}
     if "features" in document:
-        about, graph = document["features"], tensors[GRAPH]
-        if graph.dtype != np.uint8 or graph.ndim != 1 or not graph.size:
-            raise ValueError(f"{GRAPH} is {graph.dtype} {list(graph.shape)}, expected uint8 [B]")
+        about, graph = document["features"], _bytes(GRAPH, tensors)
         json.dumps(about, allow_nan=False)
         name, size = about["name"], about["size"]
         if not isinstance(name, str) or not name or type(size) is not int or size < 1:
             raise ValueError(f"features of name {name!r} and size {size!r}")
         found["features"] = Features(name, size, graph, dict(about["about"]))
+    if FAMILIARITY in tensors:
+        found["familiarity"] = _bytes(FAMILIARITY, tensors)
     if "decision" in document:
-        found["decision"] = read_decision(document["decision"], labels, OPTIONAL_OUTPUTS)
+        outputs = ("familiarity",) if FAMILIARITY in tensors else ()
+        found["decision"] = read_decision(document["decision"], labels, outputs)
+    if LOGITS in tensors:
+        found |= {LOGITS: tensors[LOGITS], TARGETS: tensors[TARGETS]}
+        _check_held_out(tensors[LOGITS], tensors[TARGETS], len(labels))
     return found
+
+
+def _bytes(name: str, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    """Return the content of a file. Raises ValueError."""
+    found = tensors[name]
+    if found.dtype != np.uint8 or found.ndim != 1 or not found.size:
+        raise ValueError(f"{name} is {found.dtype} {list(found.shape)}, expected uint8 [B]")
+    return found
+
+
+def _check_held_out(logits: NDArray[Any], targets: NDArray[Any], classes: int) -> None:
+    if logits.dtype != np.float32 or logits.shape[1:] != (classes,) or not np.isfinite(logits).all():
+        raise ValueError(f"{LOGITS} is {logits.dtype} {list(logits.shape)}, expected finite float32 [H, {classes}]")
+    known = targets.dtype == np.int64 and targets.shape == logits.shape[:1] and len(targets) > 0
+    if not known or targets.min() < 0 or targets.max() >= classes:
+        raise ValueError(f"{TARGETS} is {targets.dtype} {list(targets.shape)}, expected int64 [H] of classes")
 
 
 def _check_tensors(shapes: Mapping[str, tuple[type[np.generic], Shape]], tensors: dict[str, NDArray[Any]]) -> None:

@@ -19,15 +19,17 @@ from runtime.errors import KitError, needs_extra
 from runtime.text import as_json, complain, printable, say
 
 from .config import FitConfig
+from .decisions.describing import described, remedy
+from .errors import UnmetError
 from .features.kinds import KINDS, FeatureSettings
-from .options import DATA, FEATURES, FIT, RUN, options
+from .options import DATA, DECISIONS, FEATURES, FIT, RUN, options
 from .progress import Progress
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .data.dataset import Dataset
     from .distributed import Group
-    from .fitting import Fit
+    from .fitted import Fit
     from .report.run import Run
 
 INTERRUPTED = 130
@@ -35,7 +37,7 @@ LABELS = 10  # in the first line
 
 
 @click.command()
-@options(*DATA, *FEATURES, *FIT, *RUN)
+@options(*DATA, *FEATURES, *FIT, *DECISIONS, *RUN)
 def train(
     data: str,
     out: Path | None,
@@ -100,14 +102,14 @@ def _load(
     data: str, reading: dict[str, Any], features: str, about: FeatureSettings, seed: int, progress: Progress,
     group: "Group",
 ) -> "Dataset":  # fmt: skip
-    """Load the images, one process after the other, and then their features."""
+    """Load the images, one process after the other, and then their features, a share each."""
     from .data.load import load_data
     from .features.load import load_features
 
     _fill_in(reading, features)
     load = partial(load_data, data, **reading, seed=seed, progress=progress.decoding)
-    extract = partial(load_features, name=features, settings=about, seed=seed, progress=progress.extracting)
-    return group.in_turn(partial(extract, group.in_turn(load)))
+    images = group.in_turn(load)
+    return load_features(images, features, about, seed=seed, progress=progress.extracting, group=group)
 
 
 def _taken(settings: dict[str, Any], kind: Any) -> dict[str, Any]:
@@ -193,6 +195,9 @@ def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | 
             f"stopped after epoch {len(fitted.history)}: the validation loss was lowest in epoch {fitted.kept}, whose "
             "weights were kept"
         )
+    if fitted.checkpoint.decision:
+        for line in described(fitted.checkpoint.decision, fitted.checkpoint.provenance["decision"]):
+            progress.say(line)
     if run and fitted.finished:
         _print(run.report(), as_document)
         if not as_document:
@@ -204,6 +209,8 @@ def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | 
         )
     if not fitted.finished:
         sys.exit(INTERRUPTED)
+    if fitted.unmet:
+        raise UnmetError("; ".join(map(remedy, fitted.unmet)))
 
 
 @contextmanager

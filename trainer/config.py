@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from .decisions.demands import Demands
 from .errors import ConfigError
 from .solvers.schedules import SCHEDULES
 
@@ -43,6 +44,11 @@ class FitConfig:
     seed: random seed of initial weights, order of images, and splits.
     shuffle_window: bytes of images shuffled together, at least 1; by default as the memory limit allows, up to 256 MiB.
     device: "cpu", "cuda", "mps", or "auto": the first of CUDA, MPS and CPU that is there.
+    calibrate: whether to hold out training images, on which probabilities are calibrated and prediction sets found; by
+        default from 1,000 images on, and for what follows.
+    familiarity: whether to find a score for images unlike the training images.
+    max_error: the largest share of the accepted answers that may be wrong, above 0 and below 1; None for no threshold.
+    max_miss: by label, the largest share of its images that may be answered otherwise, likewise.
     """
 
     solver: str = "auto"
@@ -58,6 +64,10 @@ class FitConfig:
     seed: int = 0
     shuffle_window: int | None = None
     device: str = "auto"
+    calibrate: bool | None = None
+    familiarity: bool = False
+    max_error: float | None = None
+    max_miss: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         settings, defaults = vars(self), SgdSettings()._asdict()
@@ -81,10 +91,22 @@ class FitConfig:
             ("seed", 0 <= self.seed < 2**63, "0 to 2⁶³ - 1"),
             ("shuffle_window", self.shuffle_window is None or self.shuffle_window >= 1, "at least 1"),
             ("device", self.device in DEVICES, f"one of {', '.join(DEVICES)}"),
+            ("max_error", self.max_error is None or 0 < self.max_error < 1, "above 0 and below 1"),
+            ("max_miss", all(0 < rate < 1 for rate in (self.max_miss or {}).values()), "above 0 and below 1"),
+            ("calibrate", self.calibrate is not False or not self._decides, "True for thresholds and familiarity"),
         ]
         for name, holds, expected in rules:
             if not holds:
                 raise ConfigError(f"{name}: expected {expected}, found {getattr(self, name)!r}")
+
+    @property
+    def demands(self) -> Demands:
+        """What the accepted answers have to keep to."""
+        return Demands(self.max_error, self.max_miss or {})
+
+    @property
+    def _decides(self) -> bool:
+        return self.demands.any or self.familiarity
 
     @property
     def sgd(self) -> SgdSettings:

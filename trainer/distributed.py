@@ -78,9 +78,27 @@ class Group:
         if self.size == 1:
             return work()
         first = _in_background(work) if local_rank() == 0 else None
-        while self.any(first is not None and not first.done()):
-            time.sleep(TOUCH_SECONDS)
+        self._wait(first)
         return first.result() if first else work()
+
+    def side_by_side(self, work: Callable[[], Shared]) -> Shared:
+        """Do work in all processes at once. Raises the error of the first one that failed, in each of them."""
+        if self.size == 1:
+            return work()
+        own = _in_background(work)
+        self._wait(own)
+        errors = [own.exception()]
+        if self.any(errors[0] is not None):
+            found: list[BaseException | None] = [None] * self.size
+            with _together():
+                torch.distributed.all_gather_object(found, errors[0])
+            raise next(error for error in found if error is not None)
+        return own.result()
+
+    def _wait(self, work: "Future[Shared] | None") -> None:
+        """Exchange messages until the work of all processes is done."""
+        while self.any(work is not None and not work.done()):
+            time.sleep(TOUCH_SECONDS)
 
 
 ALONE = Group()
@@ -89,6 +107,11 @@ ALONE = Group()
 def local_rank() -> int:
     """Index of this process among those on this machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def local_size() -> int:
+    """How many processes train on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def restarted() -> bool:

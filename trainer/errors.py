@@ -22,3 +22,7 @@ class DivergedError(TrainerError):
 
 class ConfigError(TrainerError):
     """A setting is out of its range, or this machine does not have what it asks for."""
+
+
+class UnmetError(TrainerError):
+    """The held-out images do not suffice for the share of errors that was asked for; the model has been written."""

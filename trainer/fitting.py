@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -12,17 +12,20 @@ from runtime.data.fingerprints import fingerprints
 
 from .checkpoint import Checkpoint
 from .config import Choice, FitConfig
-from .data.dataset import Arrays, Dataset, Split, as_dataset, hold_out
+from .data.dataset import Arrays, Dataset, Split, as_dataset
 from .data.device import choose_device, place, within
 from .data.memory import limit_or_default, window_for
 from .data.minibatches import minibatches
+from .decisions.concluding import concluded
 from .distributed import ALONE, Group
 from .divergence import Divergence
 from .epoch import Epoch
 from .errors import CheckpointError, ConfigError
 from .fast_sums import FastAccumulator
+from .fitted import Fit
+from .parts import parts_of, settled
 from .provenance import balanced_class_weights, golden_examples, pixel_statistics, provenance, training_sample
-from .resuming import check_same
+from .resuming import as_before, check_same
 from .softmax_regression import Model
 from .solvers.auto import Auto
 from .solvers.lbfgs import Lbfgs
@@ -33,28 +36,6 @@ from .start import initial_model, take_over
 FIGURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy")
 EVALUATION_BATCH = 4096
 SOLVERS: dict[str, type[Auto] | type[Sgd] | type[Lbfgs]] = {"auto": Auto, "sgd": Sgd, "lbfgs": Lbfgs}
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What `fit` returns.
-
-    model: on the CPU.
-    history: a row for each epoch.
-    checkpoint: to save, export or resume.
-    finished: False where `stop` ended the fit early.
-    converged: whether L-BFGS reached the optimum, though validation may have kept an earlier epoch; None for SGD.
-    choice: what "auto" has found; None before, and for other solvers.
-    kept: the epoch that the model is of.
-    """
-
-    model: Model
-    history: tuple[Epoch, ...]
-    checkpoint: Checkpoint
-    finished: bool
-    converged: bool | None
-    choice: Choice | None
-    kept: int
 
 
 def fit(
@@ -77,21 +58,21 @@ def fit(
     on the test split. Raises ConfigError, DataError, and DivergedError where weights or losses are not finite, or the
     training loss ends above 2 ln K.
 
-    data: a data set; or uint8 images [N, H, W] or [N, H, W, C] with targets [N], a fifth of which become the test split
-    on_choice: called with what "auto" has found.
-    on_epoch, on_batch: called after each epoch, and with the number of images of each minibatch.
+    data: a data set; or uint8 images [N, H, W, …] with targets [N], a fifth of which become the test split.
+    on_choice, on_epoch, on_batch: called with what "auto" has found; after each epoch; and with the number of images of
+        each minibatch.
     on_checkpoint: called with the fit so far, after each epoch and when stopped.
     stop: asked every few minibatches whether to stop there.
-    start: checkpoint whose weights to start from, by label; its images must be like these.
-    resume: checkpoint of an unfinished fit to resume, in place of `start`.
+    start, resume: checkpoint whose weights to start from, by label, of images like these; or of a fit to resume.
     memory_limit: bytes of memory for images, by default half of what is free; mapped files above it are read as needed.
     group: processes that run the same fit on the same data, each on its part of every minibatch.
     """
     if start and resume:
         raise ConfigError("expected a checkpoint to start from or one to resume, found both: leave out one of them")
     asked = stop or (lambda: False)
-    config = _as_before(config or FitConfig(), resume)
+    config = as_before(config or FitConfig(), resume)
     data = as_dataset(data, seed=config.seed)
+    config = settled(config, data)
     told = on_batch or (lambda _: None), on_choice or (lambda _: None)
     fitting = _Fitting(data, config, memory_limit, group, *told, lambda: group.any(asked()), start, resume)
     if resume:
@@ -103,27 +84,10 @@ def fit(
             on_epoch(fitting.history[-1])
         if on_checkpoint and not fitting.finished:
             on_checkpoint(fitting.result())
-    result = fitting.result()
+    result = fitting.concluded(fitting.result())
     if on_checkpoint:
         on_checkpoint(result)
     return result
-
-
-def _held_out(data: Dataset, train: Split, config: FitConfig) -> tuple[Split, Split]:
-    """Take validation images from the training images."""
-    if data.val:
-        raise ConfigError(
-            "val_fraction: expected 0 for data with validation images of their own, found "
-            f"{config.val_fraction:g}: leave it out"
-        )
-    return hold_out(train, config.val_fraction, data.labels, seed=config.seed, name=data.name)
-
-
-def _as_before(config: FitConfig, resume: Checkpoint | None) -> FitConfig:
-    """Shuffle in the window of an unfinished fit, unless the settings or the checkpoint say otherwise."""
-    settings = resume.provenance.get("settings") if resume and config.shuffle_window is None else None
-    window = settings.get("shuffle_window") if isinstance(settings, dict) else None
-    return replace(config, shuffle_window=window) if isinstance(window, int) and window > 0 else config
 
 
 class _Fitting:
@@ -142,10 +106,10 @@ class _Fitting:
         resume: Checkpoint | None,
     ) -> None:
         device, classes, limit = choose_device(config.device), len(data.labels), limit_or_default(memory_limit)
-        train, self._validation = within(data.train, limit), data.val and within(data.val, limit)
-        if config.val_fraction:
-            train, self._validation = _held_out(data, train, config)
-        inputs, self._validation = train.inputs, self._validation and self._validation.inputs
+        parts = parts_of(data, config)
+        self._train = train = within(parts.train, limit)
+        self._held_out = parts.held_out
+        inputs, self._validation = train.inputs, parts.validation and within(parts.validation, limit).inputs
         window = min(config.shuffle_window or window_for(limit), inputs.images.nbytes)
         self._data, self._group, self._device = data, group, device
         self._config = replace(config, device=device.type, epochs=config.last_epoch, shuffle_window=window)
@@ -245,6 +209,18 @@ class _Fitting:
         history, solver = tuple(self.history), self.solver
         kept = self._best_epoch.epoch if self._best and self.finished else len(history)
         return Fit(model, history, checkpoint, self.finished, solver.converged, solver.choice, kept)
+
+    def concluded(self, result: Fit) -> Fit:
+        """Add what is found on the images that were held out, if the fit is finished. The first process finds it."""
+        if not result.finished or self._held_out is None:
+            return result
+        found = result
+        if self._group.rank == 0:
+            checkpoint, decided = concluded(
+                result.checkpoint, self._train, self._held_out, self._data.test, self._config
+            )
+            found = replace(result, checkpoint=checkpoint, unmet=decided.unmet)
+        return self._group.shared(found)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where an unfinished fit of the same data was. Raises ConfigError and CheckpointError."""

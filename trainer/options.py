@@ -11,7 +11,7 @@ from runtime.data.unreadable import MAX_UNREADABLE
 from runtime.image import FITS
 
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig, SgdSettings
-from .features.kinds import FILTERS, KINDS, LAYOUTS
+from .features.kinds import FILTERS, KINDS, LAYOUTS, LEAST_FILTERS, MOST_FILTERS
 from .solvers.schedules import SCHEDULES
 
 DEFAULTS, SGD = FitConfig(), SgdSettings()
@@ -49,6 +49,20 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
         return tuple(map(float, text.split(",")))
     except ValueError:
         raise click.BadParameter(f"expected numbers such as 127.5 or 123.7,116.3,103.5, found {text!r}") from None
+
+
+def rates(texts: tuple[str, ...]) -> dict[str, float] | None:
+    """Read rates such as defect=0.01, by label; None without any. Raises click.BadParameter."""
+    found = {}
+    for text in texts:
+        label, separator, rate = text.rpartition("=")
+        try:
+            found[label] = float(rate)
+        except ValueError:
+            separator = ""
+        if not separator or not label or not 0 < found[label] < 1:
+            raise click.BadParameter(f"expected a label and a rate above 0 and below 1, as defect=0.01, found {text!r}")
+    return found or None
 
 
 DATA = (  # which images, and what they become
@@ -101,6 +115,23 @@ FIT = (  # fields of `FitConfig`
     click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, show_default=True,
                   help="auto: CUDA, else MPS, else CPU."),
 )  # fmt: skip
+MAX_ERROR = click.option(
+    "--max-error", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Accept only answers of which, with 95 % confidence, at most this share is wrong.",
+)  # fmt: skip
+MAX_MISS = click.option(
+    "--max-miss", callback=lambda _context, _option, texts: rates(texts), multiple=True, metavar="LABEL=F",
+    help="Accept other answers only where, with 95 % confidence, at most this share of a label's images is missed.  "
+    "May be given again.",
+)  # fmt: skip
+DECISIONS = (  # fields of `FitConfig` too
+    click.option("--calibrate/--no-calibrate", default=None,
+                 help="Hold out a tenth of the training images, to calibrate probabilities and find prediction sets.  "
+                 "[default: from 1,000 images on]"),
+    MAX_ERROR,
+    MAX_MISS,
+    click.option("--familiarity", is_flag=True, help="Find a score for images unlike the training images."),
+)  # fmt: skip
 RUN = (  # the run
     click.option("--out", type=click.Path(path_type=Path, file_okay=False),
                   help="Output folder of the run.  [default: runs/<data name>]"),
@@ -116,7 +147,9 @@ RUN = (  # the run
 FEATURES = (  # what the regression is fitted to
     click.option("--features", default="pixels", show_default=True, metavar="NAME|FILE",
                   help=f"What the regression is fitted to: pixels, {', '.join(KINDS)}, or an ONNX file."),
-    click.option("--filters", type=click.IntRange(2), help=f"Filters of patches.  [default: {FILTERS}]"),
+    click.option("--filters", type=click.IntRange(LEAST_FILTERS, MOST_FILTERS),
+                 help=f"Filters of patches.  [default: {FILTERS}]"),
+    click.option("--mirror", is_flag=True, help="Fit to the features of mirror images too."),
     click.option("--features-weights", "weights", type=click.Path(path_type=Path), metavar="FILE",
                   help="Weights of the features' network: .safetensors, or .pth.  [default: its own]"),
     click.option("--features-download", "download", is_flag=True,

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .decided import Bounded, Decide
+
 WHITE = 255
 FLOAT32_ROUNDING = 2.0**-24  # u
 FLOAT64_ROUNDING = 2.0**-53
@@ -133,17 +135,20 @@ class Proof:
     images: number of images given.
     certain: share of these images whose label cannot differ, 0-1; 0 without images.
     given: "pixels"; or "features", where both compute from the same features, about which nothing is proved.
+    decided: share of these images whose decision cannot differ, 0-1; None for a model without thresholds.
     """
 
     logit_error: float | None
     images: int
     certain: float
     given: str = OF_PIXELS
+    decided: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is in the provenance, where what is left out is given the pixels."""
-        found = {"logit_error": self.logit_error, "images": self.images, "certain": self.certain}
-        return found if self.given == OF_PIXELS else found | {"given": self.given}
+        found: dict[str, Any] = {"logit_error": self.logit_error, "images": self.images, "certain": self.certain}
+        found |= {} if self.given == OF_PIXELS else {"given": self.given}
+        return found if self.decided is None else found | {"decided": self.decided}
 
 
 def prove(
@@ -153,6 +158,7 @@ def prove(
     inputs: NDArray[np.generic],
     box: Box = PIXELS,
     given: str = OF_PIXELS,
+    decide: Decide | None = None,
 ) -> Proof:
     """Bound the difference between the artefact's logits and those of the trained model in exact arithmetic.
 
@@ -161,12 +167,13 @@ def prove(
     inputs: of images, [N, ...], D numbers each.
     box: what `logit_error` is for.
     given: what the inputs are, for the proof.
+    decide: what says of which images the decision cannot differ; None for a model without thresholds.
     """
     count = len(weights)
     reach = _reach(artefact.weights, artefact.bias, box)  # [K]
     both = reach + _reach(weights, bias, box)
     if artefact.roundings * FLOAT32_ROUNDING > 0.5 or not (both < FLOAT32_LARGEST / 2).all():
-        return Proof(logit_error=None, images=len(inputs), certain=0.0, given=given)
+        return Proof(logit_error=None, images=len(inputs), certain=0.0, given=given, decided=decide and 0.0)
     rest = (count + 1) * UNDERFLOW + 4 * (count + 4) * FLOAT64_ROUNDING * both  # [K]; float64: of `fold` and of this
 
     change, shift = artefact.weights - weights, artefact.bias - bias
@@ -174,7 +181,7 @@ def prove(
     corners = [_weighted(one, rises) + _weighted(other, falls) + shift for one, other in (box, box[::-1])]
     logit_errors = np.abs(corners).max(axis=0) + artefact.largest_rounding(box) + rest  # [K]
 
-    certain = 0
+    certain = decided = 0
     step = max(1, BLOCK // count)
     for start in range(0, len(inputs), step):
         x = inputs[start : start + step].reshape(-1, count).astype(np.float64)  # [n, D]
@@ -182,9 +189,18 @@ def prove(
         exported = x @ artefact.weights + artefact.bias
         rounded = artefact.rounding(x) + rest
         same = trained.argmax(axis=1) == exported.argmax(axis=1)
-        certain += int((same & (_lead(trained, rest) > 0) & (_lead(exported, rounded) > SOFTMAX)).sum())
-    share = certain / max(1, len(inputs))
-    return Proof(logit_error=float(logit_errors.max()), images=len(inputs), certain=share, given=given)
+        same &= (_lead(trained, rest) > 0) & (_lead(exported, rounded) > SOFTMAX)
+        certain += int(same.sum())
+        if decide:
+            decided += int(decide(same, Bounded(trained, rest), Bounded(exported, rounded)).sum())
+    count = max(1, len(inputs))
+    return Proof(
+        logit_error=float(logit_errors.max()),
+        images=len(inputs),
+        certain=certain / count,
+        given=given,
+        decided=decided / count if decide else None,
+    )
 
 
 def _gamma(roundings: ArrayLike) -> NDArray[np.float64]:

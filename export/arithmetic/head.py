@@ -11,6 +11,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.data.features import Features
 
 from .bound import OF_FEATURES, Arithmetic, Box, Proof, prove
+from .decided import Decide, decider
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,11 +55,18 @@ class Head:
 
         features: float32 [N, D], N ≥ 1, of real images. The bound is for features twice as far from the centre.
         """
+        decide = decider_of(checkpoint)
         centred = features.astype(np.float64) - self.centre
         reach = BEYOND * np.abs(centred).max(axis=0)  # [D]
         if not max(reach.max() + np.abs(self.centre).max(), np.abs(self.weights).max()) <= LARGEST:
-            return Proof(logit_error=None, images=len(features), certain=0.0, given=OF_FEATURES)
-        return prove(*fold_head(checkpoint), self.arithmetic(), centred, Box(-reach, reach), OF_FEATURES)
+            return Proof(logit_error=None, images=len(features), certain=0.0, given=OF_FEATURES, decided=decide and 0.0)
+        box = Box(-reach, reach)
+        return prove(*fold_head(checkpoint), self.arithmetic(), centred, box, OF_FEATURES, decide)
+
+
+def decider_of(checkpoint: Checkpoint) -> Decide | None:
+    """Return what says of which images a checkpoint's decision cannot differ; None where it has no thresholds."""
+    return decider(checkpoint.decision.thresholds, checkpoint.labels) if checkpoint.decision else None
 
 
 def fold_head(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,16 +1,18 @@
 """Reads the ONNX file of a features graph, and renames its parts for a larger graph."""
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, compose, inliner
 
-from runtime.artefact import FEATURES, INPUT
+from runtime.artefact import FAMILIARITY, FEATURES, INPUT
 from runtime.text import one_line
 from trainer.data.features import Features
 
 from ..errors import ExportError
 
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")  # the domains of operators that every onnxruntime has
-PREFIX = "features/"
+PREFIX, FAMILIARITY_PREFIX = "features/", "familiarity/"
 
 
 def model_of(features: Features) -> ModelProto:
@@ -45,6 +47,19 @@ def prefixed(model: ModelProto) -> GraphProto:
     del graph.input[:], graph.value_info[:]
     graph.input.extend(inputs)
     return graph
+
+
+def with_familiarity(graph: GraphProto, familiarity: NDArray[np.uint8]) -> None:
+    """Add the nodes of a familiarity graph, from images or from features, and its output."""
+    inner = compose.add_prefix_graph(
+        onnx.load_model_from_string(familiarity.tobytes()).graph,
+        FAMILIARITY_PREFIX,
+        rename_inputs=False,
+        rename_outputs=False,
+    )
+    graph.node.extend(inner.node)
+    graph.initializer.extend(inner.initializer)
+    graph.output.extend(value for value in inner.output if value.name == FAMILIARITY)
 
 
 def _unusable(features: Features, found: str) -> ExportError:

@@ -33,6 +33,8 @@ X86, CPUINFO = ("amd64", "x86_64"), Path("/proc/cpuinfo")
 def quantised(features: Features, sample: Pixels) -> Features:
     """Quantise a graph: the same bytes for the same graph, sample, onnxruntime and kind of processor.
 
+    Nodes that the features name as "in_float" stay in float32.
+
     sample: uint8 [S, H, W, C], S ≥ 1 training images, for the ranges of the activations.
     Raises ExportError where onnxruntime cannot quantise it.
     """
@@ -48,6 +50,7 @@ def quantised(features: Features, sample: Pixels) -> Features:
                 _Images(sample),
                 quant_format=tool.QuantFormat.QDQ,
                 op_types_to_quantize=OPERATORS,
+                nodes_to_exclude=list(features.about.get("in_float", ())),
                 per_channel=True,
                 reduce_range=reduced,
                 activation_type=tool.QuantType.QUInt8,

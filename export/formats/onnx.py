@@ -15,7 +15,7 @@ from runtime.seal import seal
 from ..arithmetic.centre import Centred
 from ..arithmetic.fold import Numbers, prepare
 from ..arithmetic.head import Head
-from ..features.graph import model_of, prefixed
+from ..features.graph import model_of, prefixed, with_familiarity
 from ..gate.parity import Artefact
 from .compatibility import Target
 
@@ -48,23 +48,31 @@ LEADING = [
 ]
 
 
-def write(numbers: Numbers, metadata: Metadata, target: Target) -> bytes:
-    """Write the model as an ONNX file; equal arguments give equal bytes."""
-    return seal(unsealed(numbers, metadata, target))
+def write(numbers: Numbers, metadata: Metadata, target: Target, familiarity: NDArray[np.uint8] | None = None) -> bytes:
+    """Write the model as an ONNX file; equal arguments give equal bytes.
+
+    familiarity: the checkpoint's graph, for an artefact that has this output.
+    """
+    return seal(unsealed(numbers, metadata, target, familiarity))
 
 
-def unsealed(numbers: Numbers, metadata: Metadata, target: Target) -> bytes:
+def unsealed(
+    numbers: Numbers, metadata: Metadata, target: Target, familiarity: NDArray[np.uint8] | None = None
+) -> bytes:
     """Write the file without a seal."""
     if isinstance(numbers, Centred):
         nodes = [*CENTRED, *behind("sums", "behind", target), *LEADING]
-        return build(nodes, _centred_tensors(numbers) | axes(target), metadata, target)
+        return build(nodes, _centred_tensors(numbers) | axes(target), metadata, target, familiarity)
     tensors = {"weights": numbers.weights, "bias": numbers.bias}
     if isinstance(numbers, Head):
-        return _behind_graph(numbers, tensors | {"centre": numbers.centre}, metadata, target)
-    return build(PLAIN, tensors, metadata, target)
+        return _behind_graph(numbers, tensors | {"centre": numbers.centre}, metadata, target, familiarity)
+    return build(PLAIN, tensors, metadata, target, familiarity)
 
 
-def _behind_graph(head: Head, tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target) -> bytes:
+def _behind_graph(
+    head: Head, tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target,
+    familiarity: NDArray[np.uint8] | None,
+) -> bytes:  # fmt: skip
     """Write the features graph with the head behind it."""
     model = model_of(head.features)
     graph = prefixed(model)
@@ -74,7 +82,7 @@ def _behind_graph(head: Head, tensors: Mapping[str, NDArray[np.generic]], metada
         inner, added = getattr(graph, name), [*getattr(outer, name)]
         outer.ClearField(name)
         getattr(outer, name).extend([*inner, *added])
-    return finish(helper.make_model(outer, opset_imports=model.opset_import), metadata, target)
+    return finish(helper.make_model(outer, opset_imports=model.opset_import), metadata, target, familiarity)
 
 
 def _centred_tensors(numbers: Centred) -> dict[str, NDArray[np.generic]]:
@@ -104,15 +112,16 @@ def axes(target: Target) -> dict[str, NDArray[np.generic]]:
 
 
 def build(
-    nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target
-) -> bytes:
+    nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata, target: Target,
+    familiarity: NDArray[np.uint8] | None = None,
+) -> bytes:  # fmt: skip
     """Write a file, not yet sealed.
 
     nodes: from INPUT to OUTPUT.
     tensors: constants of the nodes, by name.
     """
     graph, opset = _graph(nodes, tensors, metadata), helper.make_opsetid("", target.opset)
-    return finish(helper.make_model(graph, opset_imports=[opset]), metadata, target)
+    return finish(helper.make_model(graph, opset_imports=[opset]), metadata, target, familiarity)
 
 
 def _graph(nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]], metadata: Metadata) -> GraphProto:
@@ -125,8 +134,12 @@ def _graph(nodes: Sequence[NodeProto], tensors: Mapping[str, NDArray[np.generic]
     )
 
 
-def finish(model: ModelProto, metadata: Metadata, target: Target) -> bytes:
-    """Add producer and metadata to a model, check it, and serialise it, not yet sealed."""
+def finish(
+    model: ModelProto, metadata: Metadata, target: Target, familiarity: NDArray[np.uint8] | None = None
+) -> bytes:
+    """Add familiarity, producer and metadata to a model, check it, and serialise it, not yet sealed."""
+    if familiarity is not None:
+        with_familiarity(model.graph, familiarity)
     model.producer_name, model.ir_version = "softmax-kit", target.ir_version
     helper.set_model_props(model, metadata.to_props())
     onnx.checker.check_model(model, full_check=True)

@@ -32,14 +32,16 @@ def prepare(checkpoint: Checkpoint) -> Quantised | Head:
     return quantise(*fold(checkpoint), checkpoint.sample_images, centre_of(checkpoint))
 
 
-def write(numbers: Quantised | Head, metadata: Metadata, target: Target) -> bytes:
+def write(
+    numbers: Quantised | Head, metadata: Metadata, target: Target, familiarity: NDArray[np.uint8] | None = None
+) -> bytes:
     """Write the model as an ONNX file; equal arguments give equal bytes.
 
     Pixels are integers, with zero point 0. The weights are unsigned, with zero point 128, because some kernels sum
     signed 8-bit weights with too few bits.
     """
     if isinstance(numbers, Head):
-        return onnx.write(numbers, metadata, target)
+        return onnx.write(numbers, metadata, target, familiarity)
     centred = numbers.centre is not None
     sums = "behind" if centred else "sums"
     nodes = [
@@ -62,7 +64,7 @@ def write(numbers: Quantised | Head, metadata: Metadata, target: Target) -> byte
     }
     if centred:
         tensors |= {"offset": numbers.offset(), **axes(target)}
-    return seal(build(nodes, tensors, metadata, target))
+    return seal(build(nodes, tensors, metadata, target, familiarity))
 
 
 def _centred(target: Target) -> list[NodeProto]:

@@ -3,6 +3,9 @@
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runtime.artefact import Metadata
 from runtime.seal import seal
 from runtime.session import onnxruntime
@@ -16,9 +19,9 @@ from .ort_order import in_order
 __all__ = ["open_artefact", "prepare", "write"]
 
 
-def write(numbers: Numbers, metadata: Metadata, target: Target) -> bytes:
+def write(numbers: Numbers, metadata: Metadata, target: Target, familiarity: NDArray[np.uint8] | None = None) -> bytes:
     """Write the model in onnxruntime's format; equal arguments and versions of onnxruntime give equal bytes."""
-    model = onnx.unsealed(numbers, metadata, target)
+    model = onnx.unsealed(numbers, metadata, target, familiarity)
     ort = onnxruntime()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.ort")

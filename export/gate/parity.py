@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.artefact import Metadata
+from runtime.decided import accepted
+from runtime.decision import Threshold
 from runtime.image import ImageContract, Pixels
 from trainer.checkpoint import Checkpoint
 
@@ -54,10 +56,13 @@ class Gate:
         compared on these alone. At 1, labels are equal too where the model's two largest probabilities are within twice
         the tolerance of each other: either may come first.
     advice: what to do where a larger tolerance would not help, for messages.
+    thresholds: by which answers are accepted. Which ones are has to agree as labels do; at 1 also where a probability
+        is within the tolerance of its threshold, or the label may be another.
     """
 
     tolerance: float
     agreement: float = 1.0
+    thresholds: tuple[Threshold, ...] = ()
     advice: str = "train again with a higher --weight-decay, or report it with the checkpoint"
 
 
@@ -68,11 +73,13 @@ class Parity:
     images: number of images compared.
     max_difference: largest difference in probability.
     label_flips: number of labels that differ, as the gate counts them.
+    decision_flips: number of answers that one of the two accepts and the other does not, likewise.
     """
 
     images: int
     max_difference: float
     label_flips: int
+    decision_flips: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +102,13 @@ def reference_probabilities(checkpoint: Checkpoint, images: Pixels) -> NDArray[n
     images: uint8 [N, H, W, C]. The features of a graph are those that onnxruntime computes, in float32.
     Returns float64 [N, K].
     """
-    if checkpoint.features:
-        return regression(checkpoint, features_of(checkpoint.features, images).astype(np.float64))
-    return regression(checkpoint, images.reshape(len(images), -1).astype(np.float64))
+    return regression(checkpoint, features_of(checkpoint.features, images) if checkpoint.features else images)
 
 
-def regression(checkpoint: Checkpoint, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute the trained probabilities of features, neither centred nor scaled yet: float64 [N, D] → [N, K]."""
-    centre, scale = checkpoint.scaling()
+def regression(checkpoint: Checkpoint, features: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Compute the trained probabilities of pixels or features, neither centred nor scaled yet: [N, ...] → [N, K]."""
     temperature, bias = checkpoint.calibration()
-    logits = (features - centre) / scale @ checkpoint.weights.astype(np.float64) + checkpoint.bias
-    return softmax(logits / temperature + bias)
+    return softmax(checkpoint.logits(features) / temperature + bias)
 
 
 def arithmetic_probabilities(arithmetic: Arithmetic, images: Pixels) -> NDArray[np.float64]:
@@ -211,16 +214,37 @@ def compare(
         other &= _lead(expected) > 2 * gate.tolerance
     flips = np.flatnonzero(other)
     difference = float(differences[image, label])
-    enough = len(flips) <= (1 - gate.agreement) * len(found)
+    decided = np.flatnonzero(_decided_otherwise(found, expected, labels, gate))
+    enough = max(len(flips), len(decided)) <= (1 - gate.agreement) * len(found)
     if not difference <= gate.tolerance or not enough:
         flipped = f", first for {names[flips[0]]}" if len(flips) else ""
         same = "the same labels" if gate.agreement == 1 else f"{gate.agreement:.0%} equal labels"
         raise ParityError(
             f"expected probabilities within {gate.tolerance:g} of {whose} and {same}, "
             f"found a difference of {difference:.3g} for {names[image]}, label {labels[label]!r}, and {len(flips)} "
-            f"labels that differ{flipped}: {_remedy(gate, max(difference, largest), enough)}; the file was not kept"
+            f"labels that differ{flipped}{_decisions(decided, names)}: "
+            f"{_remedy(gate, max(difference, largest), enough)}; the file was not kept"
         )
-    return Parity(images=len(found), max_difference=difference, label_flips=len(flips))
+    return Parity(images=len(found), max_difference=difference, label_flips=len(flips), decision_flips=len(decided))
+
+
+def _decided_otherwise(
+    found: Probabilities, expected: Probabilities, labels: tuple[str, ...], gate: Gate
+) -> NDArray[np.bool_]:
+    """Say which answers one of the two accepts and the other does not: [N]."""
+    one, another = (accepted(probabilities, gate.thresholds, labels) for probabilities in (found, expected))
+    other: NDArray[np.bool_] = one != another
+    if gate.agreement < 1:
+        return other
+    clear: NDArray[np.bool_] = _lead(expected) > 2 * gate.tolerance
+    for threshold in gate.thresholds:
+        probability = expected.max(axis=1) if threshold.label is None else expected[:, labels.index(threshold.label)]
+        clear &= np.abs(probability - threshold.probability) > gate.tolerance
+    return other & clear
+
+
+def _decisions(flips: NDArray[np.intp], names: Sequence[str]) -> str:
+    return f", and {len(flips)} decisions, first for {names[flips[0]]}" if len(flips) else ""
 
 
 def _differences(found: Probabilities, expected: Probabilities, names: Sequence[str], gate: Gate) -> Probabilities:

@@ -64,6 +64,8 @@ class Verification:
     accuracy: the artefact's, 0-1.
     trained_accuracy: the trained model's, 0-1.
     certain: share of images whose label provably does not differ; None where the model is not the kit's own.
+    decision_flips: number of answers that one of the two accepts and the other does not.
+    decided: share of images whose decision provably does not differ; None without thresholds.
     """
 
     data: str
@@ -73,6 +75,8 @@ class Verification:
     accuracy: float
     trained_accuracy: float
     certain: float | None
+    decision_flips: int = 0
+    decided: float | None = None
 
 
 def load_images(subject: Subject, name: str, data_dir: Path | None) -> LabelledImages:
@@ -123,6 +127,7 @@ def verify(
     found, expected = answers(artefact.probabilities, data.images), answers(trained, data.images)
     names = [f"image {i} of {data.name}" for i in range(len(data.images))]
     parity = compare(found, expected, names, metadata.labels, gate)
+    proof = prove(data.images) if prove else None
     return Verification(
         data=data.name,
         images=parity.images,
@@ -130,7 +135,9 @@ def verify(
         label_flips=parity.label_flips,
         accuracy=float((found.argmax(axis=1) == data.targets).mean()),
         trained_accuracy=float((expected.argmax(axis=1) == data.targets).mean()),
-        certain=prove(data.images).certain if prove else None,
+        certain=proof.certain if proof else None,
+        decision_flips=parity.decision_flips,
+        decided=proof.decided if proof else None,
     )
 
 

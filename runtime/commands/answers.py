@@ -7,12 +7,16 @@ from typing import Any, TypeAlias
 
 from ..text import as_json, printable, say
 
+NOT_ACCEPTED = "?"
+
 Show: TypeAlias = Callable[[dict[str, Any], int], None]
 
 
 @contextmanager
-def as_lines() -> Iterator[Show]:
+def as_lines(*, abstain: bool = True) -> Iterator[Show]:
     """Give what prints an answer in a line, behind its name; images that cannot be read have none.
+
+    abstain: whether to print ? in place of the first label where the answer is not accepted or the image not familiar.
 
     The second argument is the length of the longest name that is known; the column never gets narrower again.
     """
@@ -22,8 +26,14 @@ def as_lines() -> Iterator[Show]:
         nonlocal widest
         widest = max(widest, width)
         if "error" not in answer:
-            top = "  ".join(f"{printable(entry['label'])} {entry['probability']:.4f}" for entry in answer["top"])
-            say(f"{printable(answer['image']):<{widest}}  {top}")
+            labels = [printable(entry["label"]) for entry in answer["top"]]
+            if abstain and False in (answer["accepted"], answer["familiar"]):
+                labels[0] = NOT_ACCEPTED
+            top = "  ".join(
+                f"{label} {entry['probability']:.4f}" for label, entry in zip(labels, answer["top"], strict=True)
+            )
+            labels_of_set = f"  {{{', '.join(map(printable, answer['set']))}}}" if "set" in answer else ""
+            say(f"{printable(answer['image']):<{widest}}  {top}{labels_of_set}")
 
     yield show
 

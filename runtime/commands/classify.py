@@ -26,6 +26,7 @@ from ..text import as_json, complain, printable, say
 from .answers import as_items, as_lines
 
 STANDARD_INPUT = "-"
+ACCEPTING = STORED, ALL = "stored", "all"
 INTERRUPTED = 130
 CLEAR_LINE = "\r\x1b[K"
 
@@ -39,9 +40,13 @@ CLEAR_LINE = "\r\x1b[K"
 @click.option("--engine", type=click.Choice(["local", "ray"]), help="What computes for --output.  [default: local]")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes for --output.  [default: one per core]")
 @click.option("--column", metavar="NAME", help="Parquet column with the images, if several could hold them.")
+@click.option("--accept", type=click.Choice(ACCEPTING), default=STORED, show_default=True,
+              help="stored: ? for a label that is not accepted or an unfamiliar image; all: every label.")  # fmt: skip
+@click.option("--confidence", type=float, metavar="F", help="List the prediction set with this confidence, as 0.95.")
 def classify(
-    images: tuple[str, ...], model: Path, top_k: int | None, json: bool, output: Path | None, **settings: Any
-) -> None:
+    images: tuple[str, ...], model: Path, top_k: int | None, json: bool, output: Path | None, accept: str,
+    confidence: float | None, **settings: Any,
+) -> None:  # fmt: skip
     """Classify images, one line each as it comes: the file, then label and probability, best first.
 
     IMAGE is a file, a folder with all the images below it, or - for one image on standard input. An image that cannot
@@ -50,18 +55,20 @@ def classify(
 
     With --output, for many images: IMAGE may also be a glob, or Parquet with encoded images as a file, a folder or a
     URL. The predictions are written as Parquet, one row per image in the same order: path, row (in the Parquet file),
-    label, index, probability and error, which says why an image cannot be read; the exit status is still 0. --engine
-    local uses worker processes on this machine; ray uses actors, on the cluster that RAY_ADDRESS names or on a local
-    Ray.
+    label, index, probability, accepted, familiar, set (with --confidence) and error, which says why an image cannot be
+    read; the exit status is still 0. --engine local uses worker processes on this machine; ray uses actors, on the
+    cluster that RAY_ADDRESS names or on a local Ray.
     """
     if output is None:
         if any(settings.values()):
             raise click.UsageError("--engine, --workers and --column go with --output")
-        _answer(images, model, top_k or 1, json)
+        _answer(images, model, _Asked(top_k or 1, confidence, accept == STORED), json)
     elif top_k is not None or STANDARD_INPUT in images:
         raise click.UsageError("--top-k and - for standard input do not go with --output")
     else:
-        _score(images, model, output, json, **settings | {"engine": settings["engine"] or "local"})
+        _score(
+            images, model, output, json, confidence=confidence, **settings | {"engine": settings["engine"] or "local"}
+        )
 
 
 def _score(images: tuple[str, ...], model: Path, output: Path, json: bool, **settings: Any) -> None:
@@ -104,6 +111,14 @@ class _Image(NamedTuple):
     error: str | None = None
 
 
+class _Asked(NamedTuple):
+    """top_k, confidence: as in `Classifier.classify`. abstain: whether to print ? for what is not accepted."""
+
+    top_k: int
+    confidence: float | None
+    abstain: bool
+
+
 class _Answer(NamedTuple):
     """What is printed for an image, and what was noticed about it."""
 
@@ -112,7 +127,7 @@ class _Answer(NamedTuple):
     remarks: Remarks
 
 
-def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> None:
+def _answer(images: tuple[str, ...], model: Path, asked: _Asked, json: bool) -> None:
     """Print predictions, each as it comes."""
     from ..processes import cpus
     from ..threads import in_threads
@@ -123,10 +138,10 @@ def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> Non
     looked_at: list[Pixels] = []
     shift, remarks, done, wrong = classifier.metadata.image.shift, Counter[str](), 0, 0
     with_bar = sys.stderr.isatty() and not sys.stdout.isatty()
-    answer = partial(_classify, classifier, top_k, looked_at)
+    answer = partial(_classify, classifier, asked, looked_at)
     with (
         closing(in_threads(answer, _list(images), cpus())) as answers,
-        as_items() if json else as_lines() as show,
+        as_items() if json else as_lines(abstain=asked.abstain) as show,
         click.progressbar(answers, label="images", show_pos=True, file=sys.stderr, hidden=not with_bar) as bar,
     ):
         for found in bar:
@@ -144,7 +159,7 @@ def _answer(images: tuple[str, ...], model: Path, top_k: int, json: bool) -> Non
     sys.exit(1 if wrong else 0)
 
 
-def _classify(classifier: Classifier, top_k: int, looked_at: list[Pixels], image: _Image) -> _Answer:
+def _classify(classifier: Classifier, asked: _Asked, looked_at: list[Pixels], image: _Image) -> _Answer:
     name, remarks = image.name, Remarks()
     if image.error is not None:
         return _Answer({"image": name, "error": image.error}, image.width, remarks)
@@ -154,7 +169,7 @@ def _classify(classifier: Classifier, top_k: int, looked_at: list[Pixels], image
         return _Answer({"image": name, "error": str(error)}, image.width, Remarks())
     if len(looked_at) < LOOK_AT[-1]:
         looked_at.append(pixels)
-    return _Answer({"image": name} | _prediction(classifier, pixels, top_k), image.width, remarks)
+    return _Answer({"image": name} | _prediction(classifier, pixels, asked), image.width, remarks)
 
 
 def _input() -> bytes:
@@ -179,13 +194,16 @@ def _list(given: tuple[str, ...]) -> Iterator[_Image]:
             yield _Image(name, width, str(error))
 
 
-def _prediction(classifier: Classifier, pixels: Pixels, top_k: int) -> dict[str, Any]:
-    prediction = classifier.classify(pixels, top_k=top_k)
+def _prediction(classifier: Classifier, pixels: Pixels, asked: _Asked) -> dict[str, Any]:
+    prediction = classifier.classify(pixels, top_k=asked.top_k, confidence=asked.confidence)
     skew = findings(pixels[None], classifier.metadata.pixel_statistics)
     return {
         "label": prediction.label,
         "probability": prediction.probability,
         "index": prediction.index,
         "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
+        "accepted": prediction.accepted,
+        "familiar": prediction.familiar,
+        **({} if prediction.set is None else {"set": list(prediction.set)}),
         "skew": [{"cause": finding.cause, "message": finding.message} for finding in skew],
     }

@@ -43,12 +43,32 @@ def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_docu
     say(as_json(found) if as_document else "\n".join(_lines(found)))
 
 
+def _decided(found: dict[str, Any]) -> Iterator[str]:
+    """Say how the decisions do."""
+    if accepted := found.get("accepted"):
+        wrong = "none" if accepted["error"] is None else f"{accepted['error']:.2%}"
+        yield f"accepted: {accepted['coverage']:.2%} of the answers, {wrong} of them wrong"
+    for threshold in found.get("thresholds", []):
+        measured = "not measured" if threshold["found"] is None else f"{threshold['found']:.2%}"
+        what = "wrong" if threshold["label"] is None else f"{printable(threshold['label'])} missed"
+        yield f"  at most {threshold['max_error']:.2%} {what}: {measured}"
+    for one in found.get("sets", []):
+        yield (
+            f"prediction sets of {one['confidence']:.0%}: {one['coverage']:.2%} have the true label, "
+            f"{one['size']:.2f} labels on average"
+        )
+    if "familiar" in found:
+        yield f"familiar: {found['familiar']:.2%} of the images"
+
+
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     """Lay the figures out for a terminal."""
     yield (
         f"{printable(found['data'])}: {found['images']:,} {found['which']}, accuracy {found['accuracy']:.4f}, "
-        f"loss {found['loss']:.4f}, calibration error {found['calibration_error']:.4f}"
+        f"loss {found['loss']:.4f}, calibration error {found['calibration_error']:.4f} "
+        f"({found['calibration_error_by_chance']:.4f} by chance)"
     )
+    yield from _decided(found.get("decision", {}))
     labels = [printable(label) for label in found["per_class"]]
     width = max(5, *map(len, labels))
     yield f"\n{'label':<{width}}  precision  recall      f1  images"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import ScoringError
 from ..files import check_name, writable
-from .scorer import schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,9 +21,9 @@ PART_ROWS = 2**17  # a few megabytes
 class Predictions:
     """Part files in a folder: each but the last has at least PART_ROWS rows, so that memory stays bounded."""
 
-    def __init__(self, folder: Path, name: Path) -> None:
+    def __init__(self, folder: Path, name: Path, schema: pa.Schema) -> None:
         self._folder, self._name = folder, name
-        self._empty = schema().empty_table()
+        self._empty = schema.empty_table()
         self._tables: list[pa.Table] = []
         self._parts = 0
 
@@ -70,9 +69,10 @@ def check_output(folder: Path) -> None:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[Predictions]:
+def writing(folder: Path, schema: pa.Schema) -> Iterator[Predictions]:
     """Give predictions to add to, in a hidden folder beside `folder`, which is renamed to it at the end of the block.
 
+    schema: the columns.
     Where the block fails nothing is left. Removes what a killed run has left, and makes the parent folder. Raises
     ScoringError where the disk is full, the place cannot be written to, or another run is writing there.
     """
@@ -87,7 +87,7 @@ def writing(folder: Path) -> Iterator[Predictions]:
             with writable(folder, ScoringError):
                 for stale in part.iterdir():
                     stale.unlink()
-            predictions = Predictions(part, folder)
+            predictions = Predictions(part, folder, schema)
             yield predictions
             predictions.close()
             with writable(folder, ScoringError):

@@ -50,6 +50,7 @@ def score_all(
     engine: str = "local",
     workers: int | None = None,
     column: str | None = None,
+    confidence: float | None = None,
     progress: Progress,
 ) -> Summary:
     """Classify all images of the inputs and write the predictions to a new folder.
@@ -59,18 +60,19 @@ def score_all(
     output: the folder.
     engine: a name in ENGINES.
     workers: how many processes or actors; None for one per core.
+    confidence: of the prediction sets to write; None for none.
     progress: called with the number of images scored so far, and of all images.
     Raises ArtefactError, InputError, ScoringError and MissingExtraError; then there is nothing at `output`.
     """
     check_output(output)
-    scorer = Scorer(load(model))
+    scorer = Scorer(load(model), confidence)
     chunks = find_chunks(inputs, size=scorer.chunk_size, column=column)
     total = sum(chunk.images for chunk in chunks)
     images = errors = 0
     named: list[str] = []
     notes: list[str] = []
     remarks: Counter[str] = Counter()
-    with writing(output) as predictions, closing(ENGINES[engine](scorer, chunks, workers)) as answers:
+    with writing(output, scorer.schema) as predictions, closing(ENGINES[engine](scorer, chunks, workers)) as answers:
         for scored in answers:
             predictions.add(scored.table)
             images += len(scored.table)

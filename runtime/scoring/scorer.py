@@ -12,8 +12,11 @@ import numpy as np
 from ..batches import block_size
 from ..classifier import Classifier
 from ..data.parquet import Reader
+from ..decided import accepted, prediction_sets
+from ..decision import Decision
 from ..errors import needs_extra
 from ..image import read_images
+from ..prediction import Predictor
 from ..remarks import tally
 from ..skew.first_images import LOOK_AT
 from ..skew.measures import findings
@@ -22,6 +25,7 @@ from .inputs import Chunk, Files
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from ..image import Encoded, Pixels
 
@@ -39,27 +43,38 @@ class Scored(NamedTuple):
     remarks: Counter[str]
 
 
-def schema() -> pa.Schema:
+def schema(*, sets: bool = False) -> pa.Schema:
     """Return the columns of the predictions.
 
     path: of the image file or the Parquet file.
     row: in the Parquet file, from 0; null for an image file.
     label, index, probability: null where the image cannot be read.
+    accepted, familiar: as in `Prediction`; null too where the artefact does not tell.
+    set: labels, likeliest first; with `sets` alone.
     error: why the image cannot be read, or null.
     """
     with needs_extra("parquet", "writing predictions"):
         import pyarrow as pa
     types = {"path": pa.string(), "row": pa.int64(), "label": pa.string(), "index": pa.int32()}
-    return pa.schema(types | {"probability": pa.float32(), "error": pa.string()})
+    types |= {"probability": pa.float32(), "accepted": pa.bool_(), "familiar": pa.bool_()}
+    return pa.schema(types | ({"set": pa.list_(pa.string())} if sets else {}) | {"error": pa.string()})
 
 
 class Scorer:
     """Scores chunks of images with one classifier. Can be pickled; a chunk gets the same answers everywhere."""
 
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
+    def __init__(self, classifier: Classifier, confidence: float | None = None) -> None:
+        self._classifier, self._confidence = classifier, confidence
+        decision = classifier.metadata.decision or Decision()
+        self._least = None if confidence is None else Predictor(classifier.labels, decision).least(confidence)
+        self._thresholds, self._familiarity = decision.thresholds, decision.familiarity
         self._contract = classifier.metadata.image
         self._reader = Reader()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the predictions."""
+        return schema(sets=self._confidence is not None)
 
     @property
     def chunk_size(self) -> int:
@@ -84,7 +99,7 @@ class Scorer:
         found = [one for one, _ in read]
         pixels = [one for one in found if not isinstance(one, str)]
         errors = [printable(one) if isinstance(one, str) else None for one in found]
-        table = pa.table(_places(chunk) | self._answers(pixels, errors) | {"error": errors}, schema=schema())
+        table = pa.table(_places(chunk) | self._answers(pixels, errors) | {"error": errors}, schema=self.schema)
         looked_at = pixels[: LOOK_AT[-1]] if number == 0 else []
         odd = findings(np.stack(looked_at), self._classifier.metadata.pixel_statistics) if looked_at else []
         counts = tally((remarks for _, remarks in read), self._contract.shift)
@@ -92,7 +107,7 @@ class Scorer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the classifier; unpickling opens new files."""
-        return Scorer, (self._classifier,)
+        return Scorer, (self._classifier, self._confidence)
 
     def _images(self, chunk: Chunk) -> Iterator[Encoded]:
         if isinstance(chunk, Files):
@@ -101,18 +116,33 @@ class Scorer:
 
     def _answers(self, pixels: list[Pixels], errors: list[str | None]) -> dict[str, list[Any]]:
         """Classify the images that could be read; return columns of the table, with None for each error."""
+        names = self.schema.names[2:-1]
+        answers: Iterator[dict[str, Any]] = iter(self._rows(np.stack(pixels)) if pixels else ())
+        rows: list[dict[str, Any]] = [{} if error else next(answers) for error in errors]
+        return {name: [row.get(name) for row in rows] for name in names}
+
+    def _rows(self, pixels: Pixels) -> Iterator[dict[str, Any]]:
+        """Classify images [N, H, W, C]; yield the columns of each."""
         labels = self._classifier.labels
-        answers: Iterator[tuple[int, float]] = iter(())
-        if pixels:
-            probabilities = self._classifier.probabilities(np.stack(pixels))
-            best = probabilities.argmax(axis=1)
-            answers = zip(best.tolist(), probabilities.max(axis=1).tolist(), strict=True)
-        rows = [(None, None) if error else next(answers) for error in errors]
-        return {
-            "label": [None if index is None else _utf8(labels[index]) for index, _ in rows],
-            "index": [index for index, _ in rows],
-            "probability": [probability for _, probability in rows],
-        }
+        probabilities, familiarity = self._classifier.with_familiarity(pixels)
+        best, largest = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
+        passed = accepted(probabilities, self._thresholds, labels).tolist() if self._thresholds else None
+        found = self._familiarity
+        known = None if found is None or familiarity is None else (familiarity >= found.threshold).tolist()
+        for place, (index, probability) in enumerate(zip(best, largest, strict=True)):
+            yield {
+                "label": _utf8(labels[index]),
+                "index": index,
+                "probability": probability,
+                "accepted": passed and passed[place],
+                "familiar": known and known[place],
+                "set": None if self._least is None else self._set(probabilities[place], self._least),
+            }
+
+    def _set(self, probabilities: NDArray[np.float32], least: float) -> list[str]:
+        places = np.flatnonzero(prediction_sets(probabilities[None], least)[0])
+        order = places[np.argsort(-probabilities[places], kind="stable")]
+        return [_utf8(self._classifier.labels[place]) for place in order.tolist()]
 
 
 def _places(chunk: Chunk) -> dict[str, list[Any]]:

@@ -23,6 +23,8 @@ SCHEMA = pa.schema(
         ("label", pa.string()),
         ("index", pa.int32()),
         ("probability", pa.float32()),
+        ("accepted", pa.bool_()),
+        ("familiar", pa.bool_()),
         ("error", pa.string()),
     ]
 )

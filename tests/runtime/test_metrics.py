@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import classification_report
 
-from runtime.metrics import calibration_error, classification_metrics
+from runtime.metrics import calibration_error, calibration_error_by_chance, classification_metrics
 
 Answers = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -46,6 +46,7 @@ def test_by_hand() -> None:
             "never": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0},
         },
         "confusion_matrix": [[2, 1, 0], [0, 1, 0], [0, 0, 0]],
+        "calibration_error_by_chance": calibration_error_by_chance(probabilities),
         "calibration_error": pytest.approx(3 / 4 * (0.75 - 2 / 3)),  # three at 0.75, two of them right; one at 1, right
     }
 
@@ -113,6 +114,23 @@ def test_one_class_alone_in_the_test_images() -> None:
     metrics = classification_metrics(["a", "b"], np.zeros(4, np.int64), np.array([[0.75, 0.25]] * 4, np.float32))
     assert metrics["confusion_matrix"] == [[4, 0], [0, 0]]
     assert metrics["calibration_error"] == pytest.approx(0.25)
+
+
+def test_the_error_by_chance_against_a_loop() -> None:
+    """The quantile of calibrated models' errors, drawn otherwise: within the spread of such quantiles."""
+    _, probabilities = random_answers(5, 800)
+    generator, found = np.random.default_rng(9), []
+    for _ in range(400):
+        right = generator.random(800) < probabilities.max(axis=1)
+        best = probabilities.argmax(axis=1)
+        found.append(calibration_by_loop(np.where(right, best, (best + 1) % 5), probabilities))
+    assert calibration_error_by_chance(probabilities) == pytest.approx(np.quantile(found, 0.95), rel=0.06)
+
+
+@pytest.mark.parametrize(("largest", "expected"), [([1.0] * 9, 0.0), ([0.5], 0.5)])
+def test_the_error_by_chance_by_hand(largest: list[float], expected: float) -> None:
+    probabilities = np.array([[value, 1 - value] for value in largest], np.float32)
+    assert calibration_error_by_chance(probabilities) == expected
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -53,7 +53,7 @@ def later(checkpoint: Checkpoint, name: str) -> Checkpoint:
         "features": {"features": GRAPH, "weights": np.ones((7, 10), np.float32)},
         "scaled features": {"features": GRAPH, "weights": np.ones((7, 10), np.float32)}
         | {"centre": ones[:7], "scale": ones[:7]},
-        "decision": {"decision": DECISION},
+        "decision": {"decision": DECISION, "familiarity": GRAPH.graph},
         "fit": {"image": dataclasses.replace(checkpoint.image, fit="pad", fill=(9,), shift=0)},
     }
     return dataclasses.replace(checkpoint, **changes[name])
@@ -135,7 +135,7 @@ def test_a_newer_version_asks_for_a_newer_kit(checkpoint: Checkpoint, tmp_path: 
 
 
 def test_a_decision_found_after_the_fit_is_not_seen_by_resume(digits: Dataset) -> None:
-    config = FitConfig(epochs=4, batch_size=64, device="cpu")
+    config = FitConfig(epochs=4, batch_size=64, device="cpu", calibrate=False)
     stops, saved = iter([False, True, True, True]), list[Fit]()
     fit(digits, config, on_checkpoint=saved.append, stop=lambda: next(stops))
     assert not saved[-1].finished

@@ -20,7 +20,7 @@ from tests.runtime.deep import deep, png
 from trainer import load_checkpoint
 
 RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "report.json"}
-PICTURES = {"confusion.png", "curves.png", "mistakes.png", "weights.png"}
+PICTURES = {"confusion.png", "curves.png", "mistakes.png", "probabilities.png", "weights.png"}
 SHORT = ["--data", "digits", "--no-report"]
 DATA_SETS = "fashion-mnist, mnist, kmnist, cifar10, digits, or a folder, an archive or a table of images, or Parquet"
 
@@ -54,7 +54,11 @@ def test_a_run(run_kit: Kit) -> None:
     assert lines[0].startswith(
         "digits: 1,437 training and 360 test images, 8×8×1, 10 labels: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; on "
     )
-    assert [line.split()[:2] for line in lines[1:]] == [["epoch", f"{epoch}/3"] for epoch in (1, 2, 3)]
+    assert [line.split()[:2] for line in lines[1:]] == [
+        *(["epoch", f"{epoch}/3"] for epoch in (1, 2, 3)),
+        ["144", "held-out"],
+        ["prediction", "sets:"],
+    ]
 
 
 def test_no_report_leaves_the_plots_out(run_kit: Kit) -> None:
@@ -84,7 +88,14 @@ def test_settings_reach_the_fit(run_kit: Kit) -> None:
     }
     arguments = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     report = json.loads(run_kit("train", *SHORT, "--json", *arguments).stdout)
-    assert report["settings"] == flags | {"patience": 3, "shuffle_window": 68928}  # bytes of all images
+    assert report["settings"] == flags | {
+        "patience": 3,
+        "shuffle_window": 62016,  # bytes of all images
+        "calibrate": True,
+        "familiarity": False,
+        "max_error": None,
+        "max_miss": None,
+    }
     assert report["figures"]["val_loss"] > 0
 
 
@@ -276,7 +287,7 @@ kit.main(["train", "--data", "digits", "--solver", "sgd", "--epochs", "1", "--ou
 """
     result = run_python(code, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert [line.split()[0] for line in result.stderr.splitlines()] == ["digits:", "epoch"]
+    assert [line.split()[0] for line in result.stderr.splitlines()] == ["digits:", "epoch", "144", "prediction"]
     assert names(tmp_path / "run") == RUN | PICTURES
 
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,12 +14,13 @@ import pytest
 import torch
 
 from tests.interpreter import Kit
+from tests.ranks import environment, in_two_processes
 from trainer import Checkpoint, Dataset, FitConfig, fit, load_checkpoint
 from trainer.distributed import ALONE, Group
 from trainer.softmax_regression import cross_entropy_gradient
 
 ROOT = Path(__file__).parents[2]
-BASE = FitConfig(epochs=3, batch_size=16, device="cpu")
+BASE = FitConfig(epochs=3, batch_size=16, device="cpu", calibrate=False)
 CONFIGS = {
     "sgd": BASE,
     "one image too many": dataclasses.replace(BASE, batch_size=1436),
@@ -34,6 +33,7 @@ SCRIPT = """
 import dataclasses, json, sys
 from pathlib import Path
 import torch
+from tests.ranks import environment, in_two_processes
 from trainer import FitConfig, fit, load_data, save_checkpoint
 from trainer.distributed import group
 
@@ -64,27 +64,6 @@ with group(torch.device("cpu")) as processes:
 def torchrun(*arguments: str | Path, processes: int = 2) -> list[str]:
     options = ["--standalone", "--nproc-per-node", str(processes)]
     return [sys.executable, "-m", "torch.distributed.run", *options, *map(str, arguments)]
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
-
-
-def in_two_processes(*arguments: str | Path) -> list[tuple[int, str]]:
-    """Run Python twice, as torchrun does but without its agent: status and standard error of each rank."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, *map(str, arguments)]
-    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [
-        subprocess.Popen(
-            command, env=environment(RANK=rank, LOCAL_RANK=rank, **where), stderr=subprocess.PIPE, text=True
-        )
-        for rank in ("0", "1")
-    ]
-    said = [rank.communicate(timeout=120)[1] for rank in ranks]
-    return [(rank.returncode, error) for rank, error in zip(ranks, said, strict=True)]
 
 
 def kit(out: Path, *options: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,12 +30,15 @@ class Split:
     images: uint8 [N, H, W, C], a tensor, or `MappedImages` of a file, which offer the same index, slice, `split`,
         `numpy` and `to`.
     targets: int64 [N], indices into the data set's labels.
-    features: what a frozen graph makes of them, float32 [N, 1, 1, D]; None where the regression is on the pixels.
+    features: what a frozen graph makes of them, float32 [N · copies, 1, 1, D], those of the images first; None where
+        the regression is on the pixels.
+    copies: 2 where features of the mirror images follow, in the same order; else 1.
     """
 
     images: Images
     targets: Tensor
     features: Images | None = None
+    copies: int = 1
 
     @classmethod
     def of(cls, images: Arrays, targets: Arrays) -> "Split":
@@ -53,13 +56,30 @@ class Split:
 
     def subset(self, rows: Tensor) -> "Split":
         """Choose the images at `rows`, int64 [n]; those in memory are copied."""
-        features = None if self.features is None else _subset(self.features, rows)
-        return Split(_subset(self.images, rows), self.targets[rows], features)
+        features = None if self.features is None else _subset(self.features, self.with_copies(rows))
+        return Split(_subset(self.images, rows), self.targets[rows], features, self.copies)
+
+    def with_copies(self, rows: Tensor) -> Tensor:
+        """Rows of the features of these images, int64 [n] → int64 [n · copies]."""
+        count = len(self) // self.copies if self.features is None else len(self)
+        return torch.cat([rows + count * copy for copy in range(self.copies)])
+
+    @property
+    def unmirrored(self) -> "Split":
+        """The same images without features of mirror images."""
+        if self.copies == 1 or self.features is None:
+            return self
+        return replace(self, features=_subset(self.features, torch.arange(len(self))), copies=1)
 
     @property
     def inputs(self) -> "Split":
-        """What the regression is fitted to, in place of images: the features, or the images themselves."""
-        return self if self.features is None else Split(self.features, self.targets)
+        """What the regression is fitted to, in place of images: the features, or the images themselves.
+
+        With features of mirror images it has so many times the images.
+        """
+        if self.features is None:
+            return self
+        return Split(self.features, self.targets.repeat(self.copies), copies=self.copies)
 
     @property
     def dimension(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -29,7 +30,7 @@ def within(split: Split, limit: int) -> Split:
     """Let images that are mapped from a file keep an eighth of the limit, in bytes, in this process."""
     keep = int(KEEP_SHARE * limit)
     features = None if split.features is None else _keeping(split.features, keep)
-    return Split(_keeping(split.images, keep), split.targets, features)
+    return replace(split, images=_keeping(split.images, keep), features=features)
 
 
 def _keeping(images: Images, keep: int) -> Images:
@@ -47,7 +48,7 @@ def place(splits: Iterable[Split], device: torch.device, limit: int) -> list[Spl
         if size > DEVICE_SHARE * free_on(device, limit):
             placed.append(split)
         else:
-            placed.append(Split(split.images.to(device), split.targets.to(device)))
+            placed.append(replace(split, images=split.images.to(device), targets=split.targets.to(device)))
             limit -= size
     return placed
 

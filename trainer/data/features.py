@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from runtime.digest import digest
 
+UNSTATED = "NOASSERTION"  # a licence, as SPDX has it
 COMMON, OWN = "common", "own"  # scaling of features: one scale for all, or one for each as of pixels
 
 

@@ -8,6 +8,8 @@ from ..data.mapped import Images
 from ..errors import ConfigError
 from .kinds import FeatureSettings
 
+LEAST_SIDE = 32  # of images for a network, which halves their sides five times
+
 
 class Asked(NamedTuple):
     """What a module makes a graph for.
@@ -34,3 +36,14 @@ def square_side(asked: Asked) -> int:
             "use --image-size"
         )
     return image.height
+
+
+def network_side(asked: Asked) -> int:
+    """`square_side` for a network that has a name. Raises ConfigError for less than 32 too."""
+    side = square_side(asked)
+    if side < LEAST_SIDE:
+        raise ConfigError(
+            f"features: expected images of at least {LEAST_SIDE} × {LEAST_SIDE} pixels for {asked.name}, found "
+            f"{side} × {side}: raise --image-size"
+        )
+    return side

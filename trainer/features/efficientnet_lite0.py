@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from runtime.errors import needs_extra
 
-from .asked import Asked, square_side
+from .asked import Asked, network_side
 from .graph import Graph, checked_size
 from .weights import load_weights, read_weights
 from .writing import write
@@ -86,7 +86,7 @@ class EfficientNetLite0(nn.Module):
 def graph(asked: Asked) -> Graph:
     """Write the features graph for the images of a data set, as `build` does."""
     settings = asked.settings.only(NAME, "weights")
-    return build(image_size=square_side(asked), weights=settings.weights)
+    return build(image_size=network_side(asked), weights=settings.weights)
 
 
 def build(*, image_size: int = SIZE, weights: Path | None = None) -> Graph:

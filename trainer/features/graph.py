@@ -30,7 +30,8 @@ class Graph(NamedTuple):
 
     data: an ONNX file, input `images` uint8 [N, H, W, C], output `features` float32 [N, D]; it normalises the pixels.
     size: numbers that it makes of an image, D.
-    about: where it comes from, JSON: its weights' digest, licence and source, and the pixels' mean and scale.
+    about: where it comes from, JSON: its weights' digest, licence and source, and the pixels' mean and scale; and the
+        names of nodes for which 8 bits are too few, "in_float".
     """
 
     data: bytes

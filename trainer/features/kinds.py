@@ -9,8 +9,8 @@ from ..errors import ConfigError
 
 PIXELS = "pixels"
 LAYOUTS = ("NCHW", "NHWC")
-FILTERS = 256  # of patches, by default
-OPTIONS = {"filters": "--filters"}  # others are --features-<field>
+FILTERS, LEAST_FILTERS, MOST_FILTERS = 256, 2, 4096  # of patches: by default, at least, at most
+OPTIONS = {"filters": "--filters", "mirror": "--mirror"}  # others are --features-<field>
 
 
 class Kind(NamedTuple):
@@ -47,6 +47,7 @@ class FeatureSettings:
     output: which output of a user's ONNX file.
     layout, mean, scale: of the pixels that it takes; all three for an input of floats, (pixel − mean) / scale in the
         layout "NCHW" or "NHWC".
+    mirror: whether to fit to the training images' mirror images too; for any features but pixels.
     """
 
     filters: int | None = None
@@ -56,6 +57,11 @@ class FeatureSettings:
     layout: str | None = None
     mean: tuple[float, ...] | None = None
     scale: tuple[float, ...] | None = None
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.filters is not None and not LEAST_FILTERS <= self.filters <= MOST_FILTERS:
+            raise ConfigError(f"filters: expected {LEAST_FILTERS} to {MOST_FILTERS:,}, found {self.filters!r}")
 
     def only(self, name: str, *fields: str) -> "FeatureSettings":
         """Refuse settings other than these fields. Raises ConfigError."""

@@ -24,11 +24,11 @@ from runtime.image import ImageContract
 from runtime.origin import raised_by
 from runtime.text import one_line
 
+from ..data.features import UNSTATED
 from ..errors import ConfigError, DataError
 from .asked import Asked, square_side
 from .cutting import PREFIX, all_nodes, is_utf8, keep_only, prefix
 from .graph import FEATURES, IMAGES, OPSET, Graph, checked_size, finished, opened
-from .weights import UNSTATED
 
 if TYPE_CHECKING:
     import onnx

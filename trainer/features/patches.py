@@ -35,6 +35,7 @@ DAMPING = 0.1  # added to the variance of each component before whitening
 THRESHOLD = 0.5  # that a response has to pass
 MIDDLE = 128  # subtracted from pixels, for precision: filters do not see it
 SMALLEST = 6
+IN_FLOAT = ["centre", "components", "square", "variance", "deviation", "normalise"]  # even if others are in 8 bits
 OPSET, IR_VERSION = 13, 7
 
 
@@ -48,12 +49,15 @@ class Window(NamedTuple):
 class Filters(NamedTuple):
     """What is learned.
 
-    basis: [D, P], orthonormal, of sum 0: principal components of normalised patches, which are laid out [k, k, C].
-    weights: [F, D], of components that are divided by the deviation of their patch.
+    basis: [D, P], orthogonal, of sum 0: principal components of normalised patches, which are laid out [k, k, C], times
+        their whitening.
+    shares: [D], of the squared components in the variance of a patch.
+    weights: [F, D], directions among components that are divided by the deviation of their patch.
     bias: [F].
     """
 
     basis: Tensor
+    shares: Tensor
     weights: Tensor
     bias: Tensor
 
@@ -62,7 +66,7 @@ def graph(asked: Asked) -> Graph:
     """Learn filters from the images of a data set, as `build` does."""
     filters = asked.settings.only(asked.name, "filters").filters or FILTERS
     data = build(asked.images, filters=filters, seed=asked.seed)
-    return Graph(data, CELLS**2 * filters, {"filters": filters})
+    return Graph(data, CELLS**2 * filters, {"filters": filters, "in_float": IN_FLOAT})
 
 
 def build(
@@ -144,10 +148,12 @@ def _learn(
     variances, components = variances.flip(0).clamp(min=0), components.flip(1)
     kept = 1 + int((variances.cumsum(0) < KEPT * variances.sum()).sum())
     basis = components[:, :kept] - components[:, :kept].mean(0)  # [P, D]
-    whitening = 1 / (variances[:kept] + DAMPING).sqrt()
+    damped = variances[:kept] + DAMPING
+    whitening = 1 / damped.sqrt()
     whitened = ((patches - mean.float()) @ basis.float()) * whitening.float()
-    weights = _directions(whitened, filters, generator, progress).double() * whitening  # [F, D]
-    return Filters(basis.T, weights, -weights @ (mean @ basis) - THRESHOLD)
+    weights = _directions(whitened, filters, generator, progress).double()  # [F, D]
+    basis *= whitening
+    return Filters(basis.T, damped / len(basis), weights, -weights @ (mean @ basis) - THRESHOLD)
 
 
 def _directions(
@@ -174,12 +180,12 @@ def _graph(learned: Filters, window: Window, shape: tuple[int, int, int]) -> Mod
     """Write the graph for images of `shape`, [H, W, C]."""
     with needs_extra("train", "writing a graph of features"):
         from onnx import TensorProto, helper, numpy_helper
-    size, features = learned.basis.shape[1], CELLS**2 * len(learned.weights)
+    features = CELLS**2 * len(learned.weights)
     channels_last = learned.basis.reshape(-1, window.side, window.side, shape[2])
     tensors = {
         "middle": torch.tensor(float(MIDDLE)),
         "basis": channels_last.permute(0, 3, 1, 2),
-        "share": torch.full((1, len(learned.basis), 1, 1), 1 / size),
+        "shares": learned.shares[None, :, None, None],
         "floor": torch.tensor([FLOOR]),
         "weights": learned.weights[:, :, None, None],
         "bias": learned.bias,
@@ -193,7 +199,7 @@ def _graph(learned: Filters, window: Window, shape: tuple[int, int, int]) -> Mod
         node("Sub", ["pixels", "middle"], ["centred"], name="centre"),
         node("Conv", ["centred", "basis"], ["components"], name="components", strides=steps),
         node("Mul", ["components", "components"], ["squares"], name="square"),
-        node("Conv", ["squares", "share", "floor"], ["variance"], name="variance"),
+        node("Conv", ["squares", "shares", "floor"], ["variance"], name="variance"),
         node("Sqrt", ["variance"], ["deviation"], name="deviation"),
         node("Div", ["components", "deviation"], ["normalised"], name="normalise"),
         node("Conv", ["normalised", "weights", "bias"], ["responses"], name="filter"),

@@ -15,8 +15,9 @@ from torch import nn
 from runtime.errors import needs_extra
 from runtime.text import note, one_line
 
+from ..data.features import UNSTATED
 from ..errors import ConfigError, DataError
-from .asked import Asked, square_side
+from .asked import Asked, network_side
 from .graph import Graph, checked_size
 from .weights import Weights, load_weights, read_weights
 from .writing import write
@@ -28,13 +29,13 @@ HEADS = {  # the classifier of each network
     "mobilenet_v3_small": "classifier",
     "resnet18": "fc",
 }
-LICENCE = "BSD-3-Clause, torchvision's; trained on ImageNet, which has its own terms"
+LICENCE = UNSTATED  # torchvision: they "may have their own licenses or terms and conditions"
 
 
 def graph(asked: Asked) -> Graph:
     """Write the features graph for the images of a data set, as `build` does."""
     settings = asked.settings.only(asked.name, "weights", "download")
-    side = square_side(asked)
+    side = network_side(asked)
     return build(asked.name, image_size=side, weights=settings.weights, download=settings.download)
 
 

@@ -14,12 +14,12 @@ from runtime.errors import needs_extra
 from runtime.files import check_regular, read_at_most, reason
 from runtime.text import one_line
 
+from ..data.features import UNSTATED
 from ..errors import ConfigError, DataError
 
 MAX_BYTES = 2 * 2**30
 SAFE_TORCH = (2, 10)  # torch.load(weights_only=True) of earlier ones runs code from some files
 SHOWN = 3  # keys in a message
-UNSTATED = "not stated"
 COUNTER = ".num_batches_tracked"  # of batch norms; has no effect once trained
 
 

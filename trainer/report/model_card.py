@@ -13,6 +13,8 @@ from runtime.image import CHANNELS
 from runtime.metrics import MATRIX_CLASSES
 
 from ..config import Choice
+from ..data.features import UNSTATED
+from .decision_section import NONE, SOME, decision_section
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 WORST = 5
@@ -34,7 +36,7 @@ Labels, in the order of the output: {labels}.
 
 Not for:
 
-- Images that may show something else: it has no answer "none of these".
+- {others}
 - Decisions that harm somebody when they are wrong, without a person who looks.
 - Images from another source, before its accuracy has been measured on some of them.
 
@@ -47,7 +49,7 @@ The test images took no part in the fit; the figures by label are measured on th
 
 Test accuracy {accuracy:.4f}, test loss {loss:.4f} nats. Always answering the commonest label of the test images would
 be right for {baseline:.1%} of them. Calibration error {calibration:.4f}: by so much, on average, the probability of the
-predicted label differs from how often such a prediction is right (expected calibration error, 15 bins).
+predicted label differs from how often such a prediction is right (expected calibration error, 15 bins){chance}.
 
 {splits}{curves}
 By label, on the test images{which}:
@@ -55,7 +57,7 @@ By label, on the test images{which}:
 {per_class}
 ### What it confuses
 
-{confusions}{confusion_plots}
+{confusions}{confusion_plots}{decisions}
 ## How to use it
 
 In the folder of this file:
@@ -68,7 +70,7 @@ An image file of any size is brought to {height} × {width} pixels, {color}, as 
 ## Limits
 
 {limit}
-- It always answers one of its labels, whatever it is shown, and may give it a high probability: the probability holds
+- {always}: the probability holds
   for images like the test images only.
 - It is as one-sided as its training images: what they leave out, it has never seen.
 {weights}
@@ -78,6 +80,8 @@ An image file of any size is brought to {height} × {width} pixels, {color}, as 
 {versions}"""
 
 
+ALWAYS = "It always answers one of its labels, whatever it is shown, and may give it a high probability"
+ABSTAINS = "It accepts an answer by its probability, whatever it is shown, and may give a wrong one a high probability"
 LINEAR = """\
 - It is linear: each pixel, at its place, adds to or takes from each label's score, and nothing else counts. A thing
   that is shifted, turned, larger or smaller, on another background or of the other polarity is not recognised."""
@@ -90,7 +94,9 @@ FROZEN = """\
   licence: {licence}."""
 
 
-def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: bool) -> str:
+def model_card(
+    report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: bool, decision: Mapping[str, Any] | None = None
+) -> str:
     """Write the model card of a run, in Markdown (GitHub's, for its tables).
 
     No time, path or duration goes in: equal runs give equal cards.
@@ -98,6 +104,7 @@ def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: b
     report: content of report.json.
     matrix: confusion matrix, int64 [K, K], rows the true label.
     plots: whether to show the plots of `write_plots`, which lie beside the card.
+    decision: the checkpoint's, as JSON; None for none.
     """
     image, metrics, figures = report["image"], report["metrics"], report["figures"]
     labels, per_class = report["labels"], metrics["per_class"]
@@ -112,8 +119,7 @@ def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: b
 
     return CARD.format(
         name=escape(report["data"]["name"]),
-        seen=_seen(report),
-        limit=_limit(report),
+        **_words(report, decision or {}),
         height=image["height"],
         width=image["width"],
         color="greyscale" if channels == 1 else "RGB",
@@ -124,6 +130,7 @@ def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: b
         loss=figures["test_loss"],
         baseline=matrix.sum(axis=1).max() / matrix.sum(),
         calibration=metrics["calibration_error"],
+        decisions=show("Probabilities", "probabilities.png") + decision_section(report, decision, escape),
         splits=_splits(figures),
         curves=show("Loss and accuracy by epoch", "curves.png"),
         which=which if many else "",
@@ -137,6 +144,20 @@ def model_card(report: Mapping[str, Any], matrix: NDArray[np.int64], *, plots: b
         settings=_table(("setting", "value"), [row for row in report["settings"].items() if row[1] is not None]),
         versions=_table(("package", "version"), report["versions"].items()),
     )
+
+
+def _words(report: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, str]:
+    """Say what the model sees, what it cannot do, and how far its probabilities hold."""
+    chance = report["metrics"].get("calibration_error_by_chance")
+    return {
+        "seen": _seen(report),
+        "limit": _limit(report),
+        "others": SOME if decision.get("familiarity") else NONE,
+        "always": ABSTAINS if decision.get("thresholds") else ALWAYS,
+        "chance": ""
+        if chance is None
+        else f"; by chance\nalone, a model whose probabilities hold has up to {chance:.4f}",
+    }
 
 
 def _seen(report: Mapping[str, Any]) -> str:
@@ -157,7 +178,10 @@ def _limit(report: Mapping[str, Any]) -> str:
     if not features:
         return LINEAR
     weights = features.get("weights")
-    return FROZEN.format(**{name: escape(text) for name, text in weights.items()}) if weights else LEARNED
+    if not weights:
+        return LEARNED
+    licence = "not stated" if weights["licence"] == UNSTATED else weights["licence"]
+    return FROZEN.format(**{name: escape(text) for name, text in (weights | {"licence": licence}).items()})
 
 
 def escape(text: str) -> str:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -23,15 +22,15 @@ from runtime.files import replacing
 from runtime.text import note
 
 from ..errors import TrainerError
+from .figures import DPI, WIDTH, new_figure
 from .fonts import families_for
 from .model_card import plain_line
 from .names import shorten
+from .probability_plots import probabilities_plot
 
 if TYPE_CHECKING:
     from ..data.mapped import Images
 
-WIDTH = 8.0
-DPI = 150
 FONT_SIZE = 9  # points
 CHARACTER = 0.6  # mean width of a character, in font sizes
 TICK_ROOM = 130  # points for a class name beside the confusion matrix
@@ -68,9 +67,11 @@ def write_plots(
     images: "Images | NDArray[np.uint8]",
     targets: NDArray[np.int64],
     probabilities: NDArray[np.float32],
+    before: NDArray[np.float32] | None = None,
+    accepted: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = note,
 ) -> list[Path]:
-    """Write curves.png, confusion.png, mistakes.png and, of pixels, weights.png into `folder`; return their paths.
+    """Write curves.png, confusion.png, probabilities.png, mistakes.png and, of pixels, weights.png; return their paths.
 
     Of the user's settings of matplotlib the font family counts alone: equal input gives equal bytes with the same
     matplotlib and fonts. Raises TrainerError where the folder cannot be written to.
@@ -82,7 +83,8 @@ def write_plots(
     confusion: counts, [K, K], rows the true class.
     images: test images, [N, H, W, C].
     targets: [N].
-    probabilities: the model's, [N, K].
+    probabilities: the model's, [N, K]; before: those before calibration, if it changed them.
+    accepted: coverage and error of the accepted answers, if there is a threshold.
     say: prints a note about characters that no font has.
     """
     families = families_for("".join(map(plain_line, labels)), say)
@@ -94,6 +96,7 @@ def write_plots(
         figures = {
             "curves.png": curves(history),
             "confusion.png": confusions(labels, confusion),
+            "probabilities.png": probabilities_plot(targets, probabilities, before, accepted),
             **({} if weights is None else {"weights.png": weight_images(labels, weights, shape)}),
             "mistakes.png": mistakes(labels, images, targets, probabilities),
         }
@@ -105,7 +108,7 @@ def write_plots(
 
 def curves(history: History) -> Figure:
     """Draw loss and accuracy by epoch, a line for each split; `history` is as for `write_plots`."""
-    figure = _figure(3.8)
+    figure = new_figure(3.8)
     figure.suptitle("Loss and accuracy by epoch")
     epochs = np.array([row["epoch"] for row in history], np.float64)
     marker = "o" if len(history) <= MARKED_EPOCHS else ""
@@ -128,7 +131,7 @@ def confusions(labels: Sequence[str], matrix: NDArray[np.int64]) -> Figure:
 
     Of more labels than CELLS, a cell stands for several: it shows the largest share.
     """
-    figure = _figure(6.9)
+    figure = new_figure(6.9)
     axes = figure.subplots()
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)  # [K, K]
     # The square root lifts the few per cent of a confusion off the white of none at all.
@@ -202,7 +205,7 @@ def mistakes(
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != targets)
     if not len(wrong):
-        figure = _figure(2.4)
+        figure = new_figure(2.4)
         figure.suptitle(f"No mistakes: all {len(targets):,} test images got their true label", y=0.5, va="center")
         return figure
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
@@ -218,19 +221,13 @@ def mistakes(
     return figure
 
 
-def _figure(height: float) -> Figure:
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _grid(
     count: int, columns: int, ratio: float, title: str, *, text: float, foot: float = 0
 ) -> tuple[Figure, list[Axes]]:
     """Lay out cells for `count` images of height / width `ratio`, with inches for the `text` of each and a `foot`."""
     rows = math.ceil(count / columns)
     cell = WIDTH / max(columns, 3) * min(max(ratio, 0.2), 2)
-    figure = _figure(rows * (cell + text) + foot + 0.3)
+    figure = new_figure(rows * (cell + text) + foot + 0.3)
     cells = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in cells:
         axes.set(xticks=[], yticks=[])

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,20 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.decision import Decision
+from runtime.decision_metrics import decision_metrics
 from runtime.files import FilePath, check_name, check_target, discard_parts, locked, writable, write_atomic
-from runtime.metrics import MATRIX_CLASSES, classification_metrics, confusion_matrix
+from runtime.metrics import MATRIX_CLASSES, calibration_error, classification_metrics, confusion_matrix
 from runtime.text import as_json, note
 
 from ..checkpoint import FILE_NAME, Checkpoint, load_checkpoint, save_checkpoint
 from ..data.dataset import Dataset
+from ..decisions.concluding import probabilities_of
 from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
-from ..fitting import EVALUATION_BATCH, Fit
+from ..fitted import Fit
 from .model_card import model_card
 
+LEAST = float(np.finfo(np.float32).tiny)
 HISTORY, REPORT, CARD, CONFUSION = "history.csv", "report.json", "MODEL_CARD.md", "confusion.csv"
 UNFINISHED = "unfinished"
-PLOTS = ("curves.png", "confusion.png", "weights.png", "mistakes.png")
+PLOTS = ("curves.png", "confusion.png", "probabilities.png", "weights.png", "mistakes.png")
 
 
 class Run:
@@ -114,10 +118,13 @@ class Run:
         return report
 
     def _write_report(self, fit: Fit) -> None:
-        probabilities, targets = heldout_probabilities(fit, self._data), self._data.test.targets.numpy()
+        probabilities, targets = probabilities_of(fit.checkpoint, self._data.test), self._data.test.targets.numpy()
         image, labels = fit.checkpoint.image, fit.checkpoint.labels
         confusion = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
         metrics = classification_metrics(labels, targets, probabilities)
+        before = self._before_calibration(fit.checkpoint)
+        if fit.checkpoint.decision:
+            metrics["decision"] = self._decided(fit.checkpoint, probabilities)
         if self._many:
             del metrics["confusion_cells"]
             metrics["confusion_file"] = CONFUSION
@@ -129,18 +136,36 @@ class Run:
             "labels": list(labels),
             "image": {"height": image.height, "width": image.width, "color": image.color},
             "metrics": metrics,
+            **_figures_before(targets, probabilities if before is None else before, fit.checkpoint),
             "converged": fit.converged,
             "seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
             "checkpoint": str(self.checkpoint_path),
         }
         self._write(REPORT, as_json(report) + "\n")
-        self._write(CARD, model_card(report, confusion, plots=self._plots))
+        decision = fit.checkpoint.decision and fit.checkpoint.decision.to_json()
+        self._write(CARD, model_card(report, confusion, plots=self._plots, decision=decision))
         if self._plots:
-            self._draw(fit, confusion, targets, probabilities)
+            accepted = metrics.get("decision", {}).get("accepted")
+            self._draw(fit, confusion, probabilities, before=before, accepted=accepted)
 
-    def _draw(
-        self, fit: Fit, confusion: NDArray[np.int64], targets: NDArray[np.int64], probabilities: NDArray[np.float32]
-    ) -> None:
+    def _before_calibration(self, checkpoint: Checkpoint) -> NDArray[np.float32] | None:
+        """The probabilities of the test images before calibration; None where it did not change them."""
+        decision = checkpoint.decision
+        if not decision or (decision.temperature == 1 and decision.bias is None):
+            return None
+        return probabilities_of(replace(checkpoint, decision=None), self._data.test)
+
+    def _decided(self, checkpoint: Checkpoint, probabilities: NDArray[np.float32]) -> dict[str, Any]:
+        """Measure the decisions on the test images."""
+        test, familiarity = self._data.test, None
+        if checkpoint.familiarity is not None:
+            from ..features.familiarity import scores
+
+            familiarity = scores(checkpoint.familiarity, test, checkpoint.features)
+        decision = checkpoint.decision or Decision()
+        return decision_metrics(decision, checkpoint.labels, test.targets.numpy(), probabilities, familiarity)
+
+    def _draw(self, fit: Fit, confusion: NDArray[np.int64], probabilities: NDArray[np.float32], **more: Any) -> None:
         with _folder_of_matplotlib(self.folder):
             from .plots import write_plots
 
@@ -152,8 +177,9 @@ class Run:
                 shape=fit.checkpoint.image.shape,
                 confusion=confusion,
                 images=self._data.test.images,
-                targets=targets,
+                targets=self._data.test.targets.numpy(),
                 probabilities=probabilities,
+                **more,
                 say=self._say,
             )
 
@@ -166,6 +192,17 @@ class Run:
 
     def _write(self, name: str, text: str) -> None:
         write_atomic(self.folder / name, text.encode(), TrainerError)
+
+
+def _figures_before(
+    targets: NDArray[np.int64], probabilities: NDArray[np.float32], checkpoint: Checkpoint
+) -> dict[str, Any]:
+    """What the test images show of the probabilities before calibration; nothing where none was tried."""
+    if not checkpoint.decision:
+        return {}
+    right = probabilities[np.arange(len(targets)), targets].astype(np.float64)
+    loss = float(-np.log(right.clip(min=LEAST)).mean())
+    return {"before_calibration": {"test_loss": loss, "calibration_error": calibration_error(targets, probabilities)}}
 
 
 def discard_unfinished(folder: Path) -> None:
@@ -189,12 +226,6 @@ def _folder_of_matplotlib(folder: Path) -> Iterator[None]:
             yield
         finally:
             del os.environ["MPLCONFIGDIR"]
-
-
-def heldout_probabilities(fit: Fit, data: Dataset) -> NDArray[np.float32]:
-    """The model's probabilities of the test images: float32 [N, K]."""
-    blocks = data.test.inputs.images.split(EVALUATION_BATCH)
-    return np.concatenate([fit.model.probabilities(block).numpy() for block in blocks])
 
 
 def history_csv(history: Iterable[Epoch]) -> str:

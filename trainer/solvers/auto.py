@@ -97,6 +97,7 @@ class Auto:
                 basis,
                 None if task.class_weights is None else task.class_weights.cpu(),
                 len(task.model.bias),
+                copies=task.train.copies,
                 seed=task.config.seed,
                 stop=task.stop if task.group.size == 1 else lambda: False,  # the other processes wait
             )
@@ -119,11 +120,15 @@ class Auto:
         return replace(choice, batch_size=BATCH, lr=rate, epochs=min(choice.epochs, enough))
 
     def _sample(self) -> tuple[Tensor, Tensor]:
-        """Features [n, D] and targets [n] of some images, of all classes alike; of all where they are few."""
+        """Features [n, D] and targets [n] of some images, of all classes alike; of all where they are few.
+
+        Those of mirror images follow, in the same order.
+        """
         train = self._task.train
-        targets = train.targets.cpu()
-        count = sample_size(train)
-        rows = by_class(targets, self._task.config.seed)[torch.arange(count) * len(train) // count]
+        targets, each = train.targets.cpu(), len(train) // train.copies
+        count = max(1, sample_size(train) // train.copies)
+        rows = by_class(targets[:each], self._task.config.seed)[torch.arange(count) * each // count]
+        rows = train.with_copies(rows)
         images = train.images[rows.to(train.targets.device)].to(self._task.device)
         return self._task.model.features(images).cpu(), targets[rows]
 

@@ -89,7 +89,7 @@ class Objective:
 
 def choose(
     features: Tensor, targets: Tensor, basis: Basis, class_weights: Tensor | None, classes: int, *,
-    seed: int, stop: Callable[[], bool],
+    seed: int, copies: int = 1, stop: Callable[[], bool],
 ) -> tuple[Choice, Tensor] | None:  # fmt: skip
     """Choose λ, from a large one to smaller ones until the validation loss falls no more; None when stopped.
 
@@ -97,10 +97,12 @@ def choose(
 
     features: float32 [N, D], scaled. targets: int64 [N]. class_weights: float32 [K], or None for 1.
     seed: of the folds.
+    copies: how many times each image is among them, all of them in the same fold.
     stop: asked before each λ.
     """
     reduced = torch.cat((features @ basis.directions, torch.ones(len(features), 1)), dim=1)
-    part, folds = deal(targets, FOLDS, seed), FOLDS if len(targets) < FOLDS_BELOW else 1
+    images = len(targets) // copies
+    part, folds = deal(targets[:images], FOLDS, seed).repeat(copies), FOLDS if images < FOLDS_BELOW else 1
     halves = [_Fold(reduced, targets, part == fold, basis.variances, class_weights, classes) for fold in range(folds)]
     halves = [fold for fold in halves if len(fold.held)]
     losses: list[tuple[float, float]] = []

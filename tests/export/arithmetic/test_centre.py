@@ -36,7 +36,7 @@ def trained(mean: float, deviation: float, channels: int, side: int, batch_size:
     images = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     train, test = Split.of(images[:90], targets[:90]), Split.of(images[90:], targets[90:])
     data = Dataset(name="faint", labels=("a", "b", "c"), train=train, test=test)
-    return fit(data, FitConfig(batch_size=batch_size, device="cpu")).checkpoint
+    return fit(data, FitConfig(batch_size=batch_size, device="cpu", calibrate=False)).checkpoint
 
 
 @pytest.fixture(scope="module", params=FAINT, ids=str)

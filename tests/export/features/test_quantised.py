@@ -1,4 +1,4 @@
-"""The 8-bit graph: on which processors the weights have 7 bits."""
+"""The 8-bit graph: on which processors the weights have 7 bits, which nodes stay in float32, and patches in 8 bits."""
 
 from pathlib import Path
 
@@ -7,12 +7,15 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export import ExportError
+import runtime
+from export import ExportError, export
 from export.features import quantised as module
 from export.features.graph import model_of
 from export.features.quantised import quantised, sums_exactly
 from tests.export.features.graphs import convolution, pictures
+from trainer import Dataset, FeatureSettings, FitConfig, fit, load_features
 from trainer.data.features import Features
+from trainer.features.patches import IN_FLOAT
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,32 @@ def test_the_graph_stays_standard() -> None:
     model = model_of(quantised(convolution(), pictures(10)))
     onnx.checker.check_model(model, full_check=True)
     assert {node.domain for node in model.graph.node} == {""}
+
+
+def test_patches_in_8_bits(digits: Dataset, tmp_path: Path) -> None:
+    """Nearly all labels are those in float32; the nodes that whiten are as they were, and only these."""
+    data = load_features(digits, "patches", FeatureSettings(filters=64))
+    checkpoint = fit(data, FitConfig(device="cpu")).checkpoint
+    whole, bytewise = (
+        runtime.load(export(checkpoint, name, tmp_path / f"{name}.onnx").path) for name in ("onnx", "onnx-int8")
+    )
+    images = data.test.images[:].numpy()
+    labels, found = (each.probabilities(images).argmax(1) for each in (whole, bytewise))
+    assert (found == labels).mean() >= 0.99
+    graph = onnx.load(tmp_path / "onnx-int8.onnx").graph
+    in_bytes = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    convolutions = {
+        node.name.removeprefix("features/"): set(node.input) for node in graph.node if node.op_type == "Conv"
+    }
+    assert {name for name, given in convolutions.items() if given & in_bytes} == {"filter"}
+    assert convolutions["filter"] <= in_bytes
+    assert convolutions.keys() - IN_FLOAT == {"filter"}
+
+
+def test_features_that_name_no_node() -> None:
+    """Every convolution is in 8 bits, of a checkpoint that has no "in_float", and of one that names other nodes."""
+    features, images = convolution(), pictures(10)
+    plain = quantised(features, images)
+    assert [node.op_type for node in model_of(plain).graph.node].count("Conv") == 2
+    other = quantised(features._replace(about={"in_float": ["none"]}), images)
+    np.testing.assert_array_equal(other.graph, plain.graph)

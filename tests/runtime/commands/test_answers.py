@@ -6,7 +6,7 @@ import pytest
 
 from runtime.commands.answers import as_items, as_lines
 
-ANSWER = {"image": "a.png", "top": [{"label": "x\x1b", "probability": 0.5}]}
+ANSWER = {"image": "a.png", "top": [{"label": "x\x1b", "probability": 0.5}], "accepted": None, "familiar": True}
 
 
 def test_a_list_without_items(capsys: pytest.CaptureFixture[str]) -> None:

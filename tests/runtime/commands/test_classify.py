@@ -51,6 +51,8 @@ def test_json(run_kit: Kit, model: Path, images: list[Path]) -> None:
             "probability": prediction.probability,
             "index": prediction.index,
             "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
+            "accepted": None,
+            "familiar": None,
             "skew": [],
         }
 

@@ -104,7 +104,7 @@ def test_text(run_kit: Kit, model: Path) -> None:
     first, _, header, *rows = result.stdout.splitlines()
     assert first == (
         f"digits: 360 test images, accuracy {found['accuracy']:.4f}, loss {found['loss']:.4f}, "
-        f"calibration error {found['calibration_error']:.4f}"
+        f"calibration error {found['calibration_error']:.4f} ({found['calibration_error_by_chance']:.4f} by chance)"
     )
     assert header.split() == ["label", "precision", "recall", "f1", "images"]
     for row, (label, scores) in zip(rows, found["per_class"].items(), strict=False):

@@ -8,6 +8,7 @@ import pytest
 
 from runtime.errors import ScoringError
 from runtime.scoring.output import writing
+from runtime.scoring.scorer import schema
 from tests.interpreter import UNMEASURED, Kit, run_python
 from tests.runtime.predicted import read
 
@@ -53,16 +54,16 @@ def test_a_link_where_the_folder_is_begun_is_not_followed(tmp_path: Path) -> Non
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     (tmp_path / ".out.part").symlink_to("precious")
-    with writing(tmp_path / "out"):
+    with writing(tmp_path / "out", schema()):
         pass
     assert [path.name for path in (tmp_path / "precious").iterdir()] == ["file"]
     assert not (tmp_path / "out").is_symlink()
 
 
 def test_two_runs_do_not_write_to_the_same_place(tmp_path: Path) -> None:
-    with writing(tmp_path / "out"):
+    with writing(tmp_path / "out", schema()):
         with pytest.raises(ScoringError, match="out: expected to write alone, found another run at it"):
-            writing(tmp_path / "out").__enter__()
+            writing(tmp_path / "out", schema()).__enter__()
         assert (tmp_path / ".out.part").is_dir()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["part-00000.parquet"]
 

@@ -34,6 +34,8 @@ def test_a_folder(run_kit: Kit, model: Path, photos: Path, expected: list[tuple[
         "label": None,
         "index": None,
         "probability": None,
+        "accepted": None,
+        "familiar": None,
         "error": f"{reason}8 bytes that begin b'no image'",
     }
     right = [number for number in range(30) if number not in (5, 6)]

@@ -49,7 +49,7 @@ def test_they_are_computed_once(digits: Dataset, cache: Path, monkeypatch: pytes
 
     first = computed()
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "_blocks", None)
+        patch.setattr(extraction, "_computed", None)
         np.testing.assert_array_equal(computed(), first)
     for path in cache.glob("*.npy"):
         damaged = path.read_bytes()[:-4] + b"1234"
@@ -98,7 +98,7 @@ def test_a_run_on_features(run_kit: Kit, tmp_path: Path, monkeypatch: pytest.Mon
     assert run_kit(*arguments).exit_code == 0
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         *("model.safetensors", "history.csv", "report.json", "MODEL_CARD.md"),
-        *("curves.png", "confusion.png", "mistakes.png"),
+        *("curves.png", "confusion.png", "mistakes.png", "probabilities.png"),
     }
     card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
     assert "the 128 features that patches makes of an image (8 × 8 × 1,\nuint8, 0-255, greyscale)" in card

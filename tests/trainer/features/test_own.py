@@ -103,7 +103,7 @@ def test_what_is_said_of_it(tmp_path: Path) -> None:
     path = saved(network(), tmp_path)
     graph = own.build(path, output="pooled", pixels=PIXELS)
     assert graph.about == {
-        "weights": {"digest": digest(path.read_bytes()), "licence": "not stated", "source": "net.onnx"},
+        "weights": {"digest": digest(path.read_bytes()), "licence": "NOASSERTION", "source": "net.onnx"},
         "image": [8, 8, 3],
         "output": "pooled",
         "layout": "NCHW",

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from trainer.data.mapped import MappedImages
 from trainer.errors import DataError
-from trainer.features.patches import FLOOR, ITERATIONS, PATCHES, Window, build, choose_window
+from trainer.features.patches import FLOOR, IN_FLOAT, ITERATIONS, PATCHES, Window, build, choose_window
 
 Array = NDArray[Any]
 FEW = 8  # filters
@@ -57,19 +57,34 @@ def run(graph: bytes, images: Tensor) -> Array:
     return np.asarray(features)
 
 
-def by_hand(graph: bytes, images: Tensor, window: Window) -> Array:
-    """Compute the features from the file's constants, patch by patch, in float64."""
-    constants = {
+def constants_of(graph: bytes) -> dict[str, Array]:
+    return {
         value.name: numpy_helper.to_array(value).astype(np.float64)
         for value in onnx.load_from_string(graph).graph.initializer
     }
+
+
+def whitened(graph: bytes, images: Tensor, window: Window) -> Array:
+    """Compute whitened components [N, h, w, D] in float64: Coates et al. divide a patch by its deviation, then whiten.
+
+    The length of a row of the basis is the component's whitening, so the deviation needs no `shares`.
+    """
+    basis = constants_of(graph)["basis"]
+    basis = basis.reshape(len(basis), -1)
+    whitening = np.linalg.norm(basis, axis=1)
     views = sliding_window_view(images.numpy().astype(np.float64), (window.side, window.side), axis=(1, 2))
     patches = views[:, :: window.step, :: window.step]  # [N, h, w, C, k, k]
     patches = patches.reshape(*patches.shape[:3], -1)
     patches -= patches.mean(-1, keepdims=True)
-    components = patches @ constants["basis"].reshape(len(constants["basis"]), -1).T
+    components = patches @ (basis / whitening[:, None]).T
     deviation = np.sqrt(FLOOR + (components**2).sum(-1, keepdims=True) / patches.shape[-1])
-    responses = components / deviation @ constants["weights"][:, :, 0, 0].T + constants["bias"]
+    return np.asarray(components / deviation * whitening)
+
+
+def by_hand(graph: bytes, images: Tensor, window: Window) -> Array:
+    """Compute the features from the file's constants, patch by patch, in float64."""
+    constants = constants_of(graph)
+    responses = whitened(graph, images, window) @ constants["weights"][:, :, 0, 0].T + constants["bias"]
     positive = np.maximum(responses, 0)  # [N, h, w, F]
     rows, columns = (cells(count) for count in positive.shape[1:3])
     means = [positive[:, top, left].mean((1, 2)) for top in rows for left in columns]
@@ -106,6 +121,18 @@ def test_the_file(digits: Digits) -> None:
     assert [size.dim_param or size.dim_value for size in given.type.tensor_type.shape.dim] == ["N", 8, 8, 1]
     assert [size.dim_param or size.dim_value for size in made.type.tensor_type.shape.dim] == ["N", 16 * FEW]
     assert not any(node.domain or node.doc_string for node in model.graph.node)
+
+
+@pytest.mark.usefixtures("few_patches")
+def test_what_8_bits_need(digits: Digits) -> None:
+    """Components of similar deviation, unit directions, and the names of the nodes before them."""
+    data = build(digits.images, filters=FEW)
+    deviations = whitened(data, digits.images, choose_window(8, 8, 1)).std((0, 1, 2))
+    assert deviations.min() > 0.5  # at most 1; less where the damping is much of the variance
+    assert deviations.max() < 1.1
+    np.testing.assert_allclose(np.linalg.norm(constants_of(data)["weights"][:, :, 0, 0], axis=1), 1, rtol=1e-6)
+    names = [node.name for node in onnx.load_from_string(data).graph.node]
+    assert names[names.index("centre") : names.index("filter")] == IN_FLOAT
 
 
 @pytest.mark.usefixtures("few_patches")

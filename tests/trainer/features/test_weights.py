@@ -46,7 +46,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path, suffix: str) -> None:
     found = read_weights(path, digest=digest(path.read_bytes())[:15])
     assert found.about() == {
         "digest": digest(path.read_bytes()),
-        "licence": "not stated",
+        "licence": "NOASSERTION",
         "source": path.name,
     }
     loaded = network()

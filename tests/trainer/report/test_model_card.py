@@ -28,7 +28,7 @@ REPORT: dict[str, Any] = {
     },
 }
 MATRIX = np.array([[900, 91, 9], [5, 5, 0], [0, 0, 0]])
-PICTURES = ["curves.png", "confusion.png", "mistakes.png", "weights.png"]
+PICTURES = ["curves.png", "confusion.png", "mistakes.png", "probabilities.png", "weights.png"]
 
 
 def with_labels(*labels: str) -> dict[str, Any]:

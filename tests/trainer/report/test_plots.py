@@ -18,7 +18,7 @@ from trainer import TrainerError
 from trainer.report import plots
 from trainer.report.plots import confusions, curves, mistakes, weight_images, write_plots
 
-FILES = ["confusion.png", "curves.png", "mistakes.png", "weights.png"]
+FILES = ["confusion.png", "curves.png", "mistakes.png", "probabilities.png", "weights.png"]
 ODD_LABELS = [
     "$a_b$ costs $2",
     "\\frac{1}{0} $\\nonsense$",

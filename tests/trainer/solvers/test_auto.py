@@ -79,12 +79,12 @@ def test_it_says_what_it_chose(run_kit: Kit) -> None:
     assert result.exit_code == 0
     report = json.loads(result.stdout)
     choice = report["choice"]
-    chosen = f"weight decay {choice['weight_decay']:.3g}, by the loss on held-out images (5 folds of 1,437 "
+    chosen = f"weight decay {choice['weight_decay']:.3g}, by the loss on held-out images (5 folds of 1,293 "
     assert chosen in result.stderr
     assert chosen in Path("runs/digits/MODEL_CARD.md").read_text()
     assert report["settings"]["solver"] == "auto"
     assert report["figures"]["test_accuracy"] > 0.955
-    assert report["figures"]["test_loss"] < 0.125
+    assert report["figures"]["test_loss"] < 0.14
 
 
 @pytest.mark.parametrize(

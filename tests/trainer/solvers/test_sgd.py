@@ -16,7 +16,9 @@ from trainer.start import initial_model
 
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
 def test_a_fit_takes_the_steps_of_autograd_and_torchs_optimiser(tiny: Dataset, class_weights: str) -> None:
-    config = FitConfig(batch_size=32, epochs=3, weight_decay=0.05, class_weights=class_weights, device="cpu")
+    config = FitConfig(
+        batch_size=32, epochs=3, weight_decay=0.05, class_weights=class_weights, device="cpu", calibrate=False
+    )
     model = initial_model(tiny.train, 3, config)
     features, targets = model.features(tiny.train.images[:]), tiny.train.targets
     weights, bias = model.weights.clone().requires_grad_(), model.bias.clone().requires_grad_()
@@ -42,7 +44,9 @@ def test_a_fit_takes_the_steps_of_autograd_and_torchs_optimiser(tiny: Dataset, c
 
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
 def test_a_fit_takes_the_steps_of_the_chapter(digits: Dataset, class_weights: str) -> None:
-    config = FitConfig(batch_size=50, epochs=2, weight_decay=0.01, class_weights=class_weights, device="cpu")
+    config = FitConfig(
+        batch_size=50, epochs=2, weight_decay=0.01, class_weights=class_weights, device="cpu", calibrate=False
+    )
     model = initial_model(digits.train, 10, config)
     features, targets = model.features(digits.train.images[:]), digits.train.targets
     weights = balanced_class_weights(digits.train, 10) if class_weights == "balanced" else None

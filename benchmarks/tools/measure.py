@@ -39,8 +39,9 @@ def machine(packages: Sequence[str] = PACKAGES) -> str:
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
+    cores = f"{cpus()} core" + "s" * (cpus() > 1)
     return (
-        f"{_cpu_model()}, {cpus()} core{'s' * (cpus() > 1)}, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
+        f"{_cpu_model()}, {cores}, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
         f"load before: {load}"
     )
 

@@ -59,15 +59,18 @@ def compare_few(*, draws: int) -> Iterator[str]:
     for images in FEW:
         ours, peers = [], []
         for seed in range(draws):
-            train = data.train.subset(_draw(data.train.targets.numpy(), images, seed))
+            train = data.train.subset(draw(data.train.targets.numpy(), images, seed))
             ours.append(fit(replace(data, train=train), FitConfig(seed=seed, device="cpu")).history[-1].test_loss)
             peers.append(tune_on_folds(train.images.numpy(), train.targets.numpy(), seed).figures(*test)[1])
         rows.append([f"{images} digits", f"{draws}", f"{mean(ours):.3f}", aimed(mean(ours), mean(peers))])
     yield table(("data", "draws", "loss", "scikit-learn"), rows)
 
 
-def _draw(targets: NDArray[np.int64], images: int, seed: int) -> Tensor:
-    """Draw as many images at random, as many of each class as of any other: rows."""
+def draw(targets: NDArray[np.int64], images: int, seed: int) -> Tensor:
+    """Draw images at random, as many of each class as of any other: their rows.
+
+    images: how many of all classes together.
+    """
     order = np.random.default_rng(seed).permutation(len(targets))
     each = [order[targets[order] == target] for target in range(int(targets.max()) + 1)]
     return torch.from_numpy(np.concatenate([rows[: images // len(each)] for rows in each]))

@@ -29,6 +29,7 @@ CALL = (
 )
 
 Seconds = dict[str, list[float]]
+Command = Callable[..., Any]
 Figures = dict[str, Any]
 Found = dict[str, Figures]  # by contender, ours first
 
@@ -38,8 +39,9 @@ def machine(packages: Sequence[str] = PACKAGES) -> str:
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
+    cores = f"{cpus()} core" + "s" * (cpus() > 1)
     return (
-        f"{_cpu_model()}, {cpus()} cores, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
+        f"{_cpu_model()}, {cores}, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}; "
         f"load before: {load}"
     )
 
@@ -181,6 +183,13 @@ fashion = click.option(
     show_envvar=True,
     help="Folder of Fashion-MNIST.",
 )
+
+
+def photo_folders(command: Command) -> Command:
+    """Add the options for the folders of photos, train/<class>/* and test/<class>/*."""
+    folder = click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True)
+    command = click.option("--cifar", type=folder, help="Folder of CIFAR-10 photos.")(command)
+    return click.option("--flowers", type=folder, help="Folder of photos of flowers.")(command)
 
 
 def show(title: str, parts: Iterable[str]) -> None:

@@ -32,6 +32,7 @@ except KeyboardInterrupt:
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)  # why a write fails
 COMMANDS = {
     "train": ("trainer.cli:train", "Fit softmax regression to images."),
+    "audit": ("trainer.audit_cli:audit", "Look for mistakes in a data set."),
     "calibrate": ("trainer.calibrate_cli:calibrate", "Find probabilities and thresholds of a run on held-out images."),
     "runs": ("trainer.runs_cli:runs", "List runs with their figures."),
     "compare": ("trainer.runs_cli:compare", "Compare two runs on the same test images."),

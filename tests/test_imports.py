@@ -13,7 +13,7 @@ from tests.interpreter import run_python
 from tests.modules import PACKAGES, graph, imported, sources
 
 OPTIONAL = {"PIL", "fsspec", "pillow_heif", "pyarrow", "ray", "sklearn"}  # imported by the runtime inside functions
-HEAVY = {"matplotlib", "pyarrow", "scipy", "sklearn", "torchvision"}
+HEAVY = {"PIL", "matplotlib", "pyarrow", "scipy", "sklearn", "torchvision"}
 MAY_IMPORT = {
     "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256"} | OPTIONAL,
     "trainer": {

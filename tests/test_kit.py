@@ -22,6 +22,7 @@ from trainer import Checkpoint, Dataset, save_checkpoint
 
 COMMANDS = {
     "train": ["train", "--data", "digits", "--epochs", "2", "--out", "run"],
+    "audit": ["audit", "digits", "--no-labels"],
     "calibrate": ["calibrate", "decided.safetensors"],
     "runs": ["runs"],
     "compare": ["compare", "old", "old"],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from runtime.errors import needs_extra
 
 if TYPE_CHECKING:
+    from .auditing.audit import audit
     from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from .config import FitConfig
     from .data.dataset import Dataset, Split
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .softmax_regression import Model, evaluate
 
 _MODULES = {
+    "auditing.audit": ("audit",),
     "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
     "config": ("FitConfig",),
     "decisions.recalibrating": ("calibrate",),
@@ -48,8 +50,8 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Checkpoint", "CheckpointError", "ConfigError", "DataError", "Dataset", "FeatureSettings", "Features", "Fit",
-    "FitConfig", "Model", "Split", "TrainerError", "calibrate", "compare", "evaluate", "fit", "load_checkpoint",
-    "load_data", "load_features", "save_checkpoint",
+    "FitConfig", "Model", "Split", "TrainerError", "audit", "calibrate", "compare", "evaluate", "fit",
+    "load_checkpoint", "load_data", "load_features", "save_checkpoint",
 ]  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def train(
     """
     if start and resume:
         raise click.UsageError("expected --from or --resume, found both: --resume also continues a run that had --from")
-    config, about = FitConfig(**_taken(settings, FitConfig)), FeatureSettings(**_taken(settings, FeatureSettings))
+    config, about = FitConfig(**taken(settings, FitConfig)), FeatureSettings(**taken(settings, FeatureSettings))
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.device import choose_device
@@ -109,18 +109,18 @@ def _load(
     from .data.load import load_data
     from .features.load import load_features
 
-    _fill_in(reading, features)
+    fill_in(reading, features)
     load = partial(load_data, data, **reading, seed=seed, progress=progress.decoding)
     images = group.in_turn(load)
     return load_features(images, features, about, seed=seed, progress=progress.extracting, group=group)
 
 
-def _taken(settings: dict[str, Any], kind: Any) -> dict[str, Any]:
+def taken(settings: dict[str, Any], kind: Any) -> dict[str, Any]:
     """Take the fields of a dataclass out of settings."""
     return {field.name: settings.pop(field.name) for field in fields(kind) if field.name in settings}
 
 
-def _fill_in(reading: dict[str, Any], features: str) -> None:
+def fill_in(reading: dict[str, Any], features: str) -> None:
     """Let the features say what size and color the images become, where the command does not."""
     if kind := KINDS.get(features):
         reading["image_size"] = reading["image_size"] or kind.size

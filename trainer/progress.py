@@ -36,13 +36,14 @@ class Progress:
 
     def decoding(self, done: int, total: int) -> None:
         """Show how many images have been decoded."""
-        self._images_done("decoding", done, total)
+        self.images_done("decoding", done, total)
 
     def extracting(self, done: int, total: int) -> None:
         """Show of how many images the features have been computed."""
-        self._images_done("features", done, total)
+        self.images_done("features", done, total)
 
-    def _images_done(self, title: str, done: int, total: int) -> None:
+    def images_done(self, title: str, done: int, total: int) -> None:
+        """Show how many images something has been done with."""
         if self._bar is None:
             self._bar = self._new_bar(total, title)
         self._bar.update(done - self._bar.n)

@@ -10,7 +10,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/installed $(DEVICE)/installed  ## train, export, then classify where there is no torch
-	$(VENV)/bin/kit train --data digits
+	$(VENV)/bin/kit train --data digits --out runs/digits
 	$(VENV)/bin/kit export runs/digits --format onnx --format torchscript
 	$(VENV)/bin/python examples/sample_image.py digits 0 runs/digits/sample
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.npy

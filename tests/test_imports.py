@@ -13,11 +13,11 @@ from tests.interpreter import run_python
 from tests.modules import PACKAGES, graph, imported, sources
 
 OPTIONAL = {"PIL", "fsspec", "pillow_heif", "pyarrow", "ray", "sklearn"}  # imported by the runtime inside functions
-HEAVY = {"PIL", "matplotlib", "pyarrow", "scipy", "sklearn", "torchvision"}
+HEAVY = {"matplotlib", "pyarrow", "scipy", "sklearn", "torchvision"}
 MAY_IMPORT = {
     "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256"} | OPTIONAL,
     "trainer": {
-        *("trainer", "torch", "numpy", "safetensors", "psutil", "tqdm", *HEAVY),
+        *("trainer", "torch", "numpy", "safetensors", "psutil", "tqdm", "PIL", *HEAVY),
         *(
             f"runtime.{name}"
             for name in (
@@ -49,7 +49,9 @@ BUILT_ON = {  # what is built on the modules of a folder, which import none of i
     "runtime.scoring": ("runtime.commands",),
     "trainer.data": ("trainer.checkpoint", "trainer.cli", "trainer.fitting", "trainer.report", "trainer.solvers"),
     "trainer.solvers": ("trainer.cli", "trainer.fitting", "trainer.report"),
+    "trainer.decisions": ("trainer.calibrate_cli", "trainer.cli", "trainer.fitting", "trainer.report"),
     "trainer.report": ("trainer.cli",),
+    "trainer.auditing": ("trainer.audit_cli",),
     "export.arithmetic": ("export.cli", "export.exporting", "export.formats", "export.gate", "export.modules"),
     "export.features": ("export.cli", "export.exporting", "export.formats", "export.gate", "export.modules"),
     "export.gate": ("export.cli", "export.exporting", "export.formats", "export.modules"),

@@ -71,7 +71,7 @@ def _own_weights(name: str, preset: Any, *, download: bool) -> Weights:
         if not download:
             raise DataError(
                 f"{name}: expected its weights in {path}, found no such file: copy {preset.url} there, name a file "
-                "with --features-weights, or use efficientnet-lite0, whose weights a package has"
+                "with --features-weights, or use efficientnet_lite0, whose weights a package has"
             )
         note(f"{name}: not in {path.parent}, downloading {preset.url} there")
         try:

@@ -11,15 +11,15 @@ from torch import Tensor
 from .config import FitConfig
 from .data.dataset import Dataset, Split, hold_out
 from .decisions.deciding import CALIBRATING
-from .decisions.demands import Demands
 from .errors import ConfigError
+from .features.patches import SMALLEST
 from .solvers.choice import by_class
 
 FROM = 1000  # training images, from which on some are held out by default
 SHARE, MOST_SHARE = 0.1, 0.3
 MOST, MOST_VALUES = 5000, 2**21  # of images held out by default, and of their logits
 FEWEST = 20
-FOR_FAMILIARITY = 150
+FOR_FAMILIARITY, FOR_A_HUNDREDTH = 150, 99  # images, and the fewest that show a false alarm rate of 1 %
 LEFT = 2  # images of each class at least that are fitted to
 
 
@@ -33,11 +33,28 @@ class Parts(NamedTuple):
 
 def settled(config: FitConfig, data: Dataset) -> FitConfig:
     """Say whether to hold out images for decisions, where the settings do not. Raises ConfigError."""
-    Demands(config.max_error, config.max_miss or {}).check(data.labels)
+    config.demands.check(data.labels)
+    if config.familiarity:
+        _check_familiarity(data, config)
     if config.calibrate is not None:
         return config
     asked = config.demands.any or config.familiarity
     return replace(config, calibrate=asked or len(data.train) >= FROM)
+
+
+def _check_familiarity(data: Dataset, config: FitConfig) -> None:
+    """Refuse familiarity before the fit where it cannot be found. Raises ConfigError."""
+    height, width = data.train.images.shape[1:3]
+    if min(height, width) < SMALLEST:
+        raise ConfigError(
+            f"familiarity: expected images of at least {SMALLEST} × {SMALLEST} pixels, found {height} × {width}: leave "
+            "out --familiarity, or raise --image-size"
+        )
+    if (held := held_out_count(data, config)) < FOR_A_HUNDREDTH:
+        raise ConfigError(
+            f"familiarity: expected at least {FOR_A_HUNDREDTH} training images to hold out, found {held}, three tenths "
+            "of all: leave out --familiarity, or train on more images"
+        )
 
 
 def parts_of(data: Dataset, config: FitConfig) -> Parts:

@@ -25,7 +25,6 @@ def dataset(counts: list[int], side: int = 2) -> Dataset:
         (90, FitConfig(calibrate=True), True),
         (90, FitConfig(max_error=0.3), True),
         (90, FitConfig(max_miss={"c0": 0.3}), True),
-        (600, FitConfig(familiarity=True), True),
     ],
 )
 def test_by_default_from_1000_images_on(images: int, config: FitConfig, expected: bool) -> None:
@@ -41,6 +40,15 @@ def test_what_does_not_go_together() -> None:
             FitConfig(**more)
     with pytest.raises(ConfigError, match="max_miss: expected a label out of c0, c1, found 'c2'"):
         settled(FitConfig(max_miss={"c2": 0.1}), dataset([50, 50]))
+
+
+def test_familiarity_is_refused_before_the_fit() -> None:
+    message = "familiarity: expected images of at least 6 × 6 pixels, found 2 × 2: leave out --familiarity, or raise"
+    with pytest.raises(ConfigError, match=message):
+        settled(FitConfig(familiarity=True), dataset([600, 600]))
+    message = "familiarity: expected at least 99 training images to hold out, found 90, three tenths of all"
+    with pytest.raises(ConfigError, match=message):
+        settled(FitConfig(familiarity=True), dataset([150, 150], side=8))
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,8 @@ from runtime.errors import needs_extra
 
 from ..data.dataset import Split
 from ..data.features import Features
-from ..errors import ConfigError
 from .density import Density, density_of
-from .patches import IR_VERSION, OPSET, SMALLEST, build
+from .patches import IR_VERSION, OPSET, build
 from .texture import IMAGES, TEXTURE, texture_nodes
 
 if TYPE_CHECKING:
@@ -40,21 +39,16 @@ def sees_features(features: Features | None) -> bool:
 def familiarity_graph(train: Split, features: Features | None, *, seed: int) -> NDArray[np.uint8]:
     """Fit to training images, and write an ONNX file: images, and a network's features → `familiarity`, float32 [N].
 
-    train: images, with features where the model is on features.
+    train: images of at least 6 × 6 pixels, with features where the model is on features.
     features: whose output these are.
     seed: random seed.
-    Returns uint8 [B]; the same bytes for equal arguments. Raises ConfigError for images smaller than 6 × 6.
+    Returns uint8 [B]; the same bytes for equal arguments.
     """
     with needs_extra("train", "finding familiarity"):
         from onnx import load_model_from_string
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:MOST_IMAGES].sort().values
     some = train.unmirrored.subset(rows)
     height, width, channels = some.images.shape[1:]
-    if min(height, width) < SMALLEST:
-        raise ConfigError(
-            f"familiarity: expected images of at least {SMALLEST} × {SMALLEST} pixels, found {height} × {width}: leave "
-            "out --familiarity, or raise --image-size"
-        )
     if features is not None and sees_features(features):
         model = _of_features((height, width, channels), features.size)
     else:

@@ -1,5 +1,6 @@
 """`audit`: a table of what is wrong with a data set, a row for each image or class."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,10 @@ from .copies import exact_copies, near_copies
 
 PARTS = ("train", "val", "test")
 UNIFORM = 2  # grey levels between the darkest and the brightest pixel of a blank image, at most
-BRIGHT, DARK, SHARE = 250, 5, 0.95  # pixels of an over- and of an under-exposed image, and how many of them
+WHITE, BRIGHT, DARK, SHARE = 255, 250, 5, 0.95  # pixels of an over- and of an under-exposed image, and how many of them
 FEW, SHARE_OF_LARGEST = 10, 0.02  # training images of a small class
 BLOCK = 1024
+EXAMPLES = 20  # findings of a kind in a report
 KINDS = (
     "copy across parts", "same image in two classes", "copy", "near copy across parts", "near copy in two classes",
     "near copy", "likely wrong label", "blank", "over-exposed", "under-exposed", "small class",
@@ -83,8 +85,7 @@ def audit(
     progress: called with what is looked for, and the number of images or folds done and of all.
     Returns the fields of `Finding`, sorted by kind and score.
     """
-    every = _All.of(data)
-    found = [*_copies(every), *_exposure(every), *_classes(data)]
+    every, found = _All.of(data), cheap_findings(data)
     if near:
         found += _near(every, progress, {finding.image for finding in found if "copy" in finding.kind})
     if labels:
@@ -96,7 +97,16 @@ def audit(
 def cheap_findings(data: Dataset) -> list[Finding]:
     """Find exact copies, blank and badly exposed images, and small classes: what every report has."""
     every = _All.of(data)
-    return [*_copies(every), *_exposure(every), *_classes(data)]
+    found = [*_copies(every), *_exposure(every), *_classes(data)]
+    return sorted(found, key=lambda finding: (KINDS.index(finding.kind), finding.score))
+
+
+def summary(data: Dataset) -> dict[str, Any]:
+    """Count the cheap findings of each kind, and list the first of each, ready for JSON."""
+    found = cheap_findings(data)
+    counts = Counter(finding.kind for finding in found)
+    some = [finding for kind in counts for finding in [one for one in found if one.kind == kind][:EXAMPLES]]
+    return {"counts": dict(counts), "findings": [finding._asdict() for finding in some]}
 
 
 def _kind(prefix: str, one: tuple[str, str, str], other: tuple[str, str, str]) -> str:
@@ -134,16 +144,22 @@ def _exposure(every: _All) -> Iterator[Finding]:
     for _, split in every.splits:
         for block in split.images.split(BLOCK):
             pixels = block.cpu().flatten(1)
+            means = pixels.sum(1, dtype=torch.int64) / pixels.shape[1]
             spread = pixels.amax(1).int() - pixels.amin(1).int()
-            checks = {
-                "blank": spread <= UNIFORM,
-                "over-exposed": (pixels >= BRIGHT).float().mean(1) >= SHARE,
-                "under-exposed": (pixels <= DARK).float().mean(1) >= SHARE,
-            }
-            for place in torch.stack(list(checks.values())).any(0).nonzero()[:, 0].tolist():
-                kind = next(name for name, mask in checks.items() if mask[place])
-                yield Finding(kind, *every.place(row + place))
+            maybe = (spread <= UNIFORM) | (means >= SHARE * BRIGHT) | (means <= SHARE * DARK + (1 - SHARE) * WHITE)
+            for place in maybe.nonzero()[:, 0].tolist():
+                if kind := _exposed(pixels[place]):
+                    yield Finding(kind, *every.place(row + place))
             row += len(pixels)
+
+
+def _exposed(pixels: torch.Tensor) -> str:
+    """Say what is wrong with an image's pixels, uint8 [D]; empty for nothing."""
+    if int(pixels.max()) - int(pixels.min()) <= UNIFORM:
+        return "blank"
+    if float((pixels >= BRIGHT).float().mean()) >= SHARE:
+        return "over-exposed"
+    return "under-exposed" if float((pixels <= DARK).float().mean()) >= SHARE else ""
 
 
 def _classes(data: Dataset) -> Iterator[Finding]:

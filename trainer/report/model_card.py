@@ -14,6 +14,7 @@ from runtime.metrics import MATRIX_CLASSES
 
 from ..config import Choice
 from ..data.features import UNSTATED
+from .data_section import data_section
 from .decision_section import NONE, SOME, decision_section
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -43,7 +44,7 @@ Not for:
 ## Data
 
 Data set {name}: {counts}.
-The test images took no part in the fit; the figures by label are measured on them.
+{data}
 
 ## How good it is
 
@@ -152,6 +153,7 @@ def _words(report: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, 
     return {
         "seen": _seen(report),
         "limit": _limit(report),
+        "data": data_section(report),
         "others": SOME if decision.get("familiarity") else NONE,
         "always": ABSTAINS if decision.get("thresholds") else ALWAYS,
         "chance": ""

@@ -26,6 +26,7 @@ from ..decisions.concluding import probabilities_of
 from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
 from ..fitted import Fit
+from .data_section import ACROSS
 from .files import CARD, CONFUSION, HISTORY, PLOTS, PREDICTIONS, REPORT, UNFINISHED
 from .model_card import model_card
 from .tables import as_csv, predictions_csv
@@ -135,6 +136,7 @@ class Run:
             "labels": list(labels),
             "image": {"height": image.height, "width": image.width, "color": image.color},
             "metrics": metrics,
+            **({"audit": self._audited()} if self._plots else {}),
             **_figures_before(targets, probabilities if before is None else before, fit.checkpoint),
             "converged": fit.converged,
             "seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
@@ -147,6 +149,18 @@ class Run:
         if self._plots:
             accepted = metrics.get("decision", {}).get("accepted")
             self._draw(fit, confusion, probabilities, before=before, accepted=accepted)
+
+    def _audited(self) -> dict[str, Any]:
+        """Look for the mistakes in the data that are cheap to find; say where the test images are no others."""
+        from ..auditing.audit import summary
+
+        found = summary(self._data)
+        if copies := found["counts"].get(ACROSS):
+            self._say(
+                f"{self._data.name}: {copies:,} images are in more than one of the training, validation and test "
+                "images, so that the accuracy is too good: kit audit lists them"
+            )
+        return found
 
     def _before_calibration(self, checkpoint: Checkpoint) -> NDArray[np.float32] | None:
         """The probabilities of the test images before calibration; None where it did not change them."""

@@ -20,7 +20,7 @@ from tests.runtime.deep import deep, png
 from trainer import load_checkpoint
 
 RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "predictions.csv", "report.json"}
-PICTURES = {"confusion.png", "curves.png", "mistakes.png", "probabilities.png", "weights.png"}
+PICTURES = {"confusion.png", "curves.png", "mistakes.png", "probabilities.png", "report.html", "weights.png"}
 SHORT = ["--data", "digits", "--no-report"]
 DATA_SETS = "fashion-mnist, mnist, kmnist, cifar10, digits, or a folder, an archive or a table of images, or Parquet"
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..data.dataset import Dataset
 
 SHOWN, SIDE = 100, 96  # images of a kind, and pixels of the longest side of a thumbnail
+EXACT = 48  # pixels of the longest side, up to which a thumbnail loses nothing
 STYLE = """
 :root { color-scheme: light dark }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 70rem; padding: 0 1rem }
@@ -63,14 +64,15 @@ def _places(data: Dataset, wanted: set[str]) -> dict[tuple[str, str], int]:
 
 
 def thumbnail(image: Any) -> str:
-    """Return an image [H, W, C] as the address of a PNG of at most SIDE pixels a side, which is in the address."""
+    """Return an image [H, W, C], at most SIDE × SIDE, as an address that holds it: a PNG, or a JPEG if it is large."""
     from PIL import Image
 
     picture = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
     picture.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    kind = "JPEG" if max(picture.size) > EXACT else "PNG"
+    picture.save(file, kind, optimize=True)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _shown(text: str) -> str:

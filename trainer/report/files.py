@@ -3,4 +3,5 @@
 HISTORY, REPORT, CARD = "history.csv", "report.json", "MODEL_CARD.md"
 CONFUSION, PREDICTIONS = "confusion.csv", "predictions.csv"
 UNFINISHED = "unfinished"  # the folder of a fit beside an earlier model
+PAGE = "report.html"
 PLOTS = ("curves.png", "confusion.png", "probabilities.png", "weights.png", "mistakes.png")

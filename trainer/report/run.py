@@ -27,7 +27,8 @@ from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
 from ..fitted import Fit
 from .data_section import ACROSS
-from .files import CARD, CONFUSION, HISTORY, PLOTS, PREDICTIONS, REPORT, UNFINISHED
+from .files import CARD, CONFUSION, HISTORY, PAGE, PLOTS, PREDICTIONS, REPORT, UNFINISHED
+from .html import report_page
 from .model_card import model_card
 from .tables import as_csv, predictions_csv
 
@@ -59,7 +60,7 @@ class Run:
         self._data, self._plots, self._say = data, plots, say
         check_name(folder, TrainerError, inputs)
         self._many = len(data.labels) > MATRIX_CLASSES
-        more = (*(PLOTS if plots else ()), *([CONFUSION] if self._many else ()))
+        more = (*((*PLOTS, PAGE) if plots else ()), *([CONFUSION] if self._many else ()))
         for name in (HISTORY, REPORT, CARD, PREDICTIONS, FILE_NAME, *more):
             check_target(folder / name, TrainerError, inputs)
         before = any(os.path.lexists(folder / name) for name in (HISTORY, FILE_NAME))
@@ -149,6 +150,7 @@ class Run:
         if self._plots:
             accepted = metrics.get("decision", {}).get("accepted")
             self._draw(fit, confusion, probabilities, before=before, accepted=accepted)
+            self._write(PAGE, report_page(self.folder, report, self._data.test, probabilities))
 
     def _audited(self) -> dict[str, Any]:
         """Look for the mistakes in the data that are cheap to find; say where the test images are no others."""

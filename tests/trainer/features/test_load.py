@@ -98,7 +98,7 @@ def test_a_run_on_features(run_kit: Kit, tmp_path: Path, monkeypatch: pytest.Mon
     assert run_kit(*arguments).exit_code == 0
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         *("model.safetensors", "history.csv", "report.json", "MODEL_CARD.md", "predictions.csv"),
-        *("curves.png", "confusion.png", "mistakes.png", "probabilities.png"),
+        *("curves.png", "confusion.png", "mistakes.png", "probabilities.png", "report.html"),
     }
     card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
     assert "the 128 features that patches makes of an image (8 × 8 × 1,\nuint8, 0-255, greyscale)" in card

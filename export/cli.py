@@ -115,7 +115,12 @@ def _as_text(reports: list[ExportReport]) -> str:
         lines.append(f"certain, and the largest logit error, of {', '.join(given)}: given the features")
     lines += [_approximated(report) for report in reports if report.format in given and _is_approximation(report)]
     return "\n".join(
-        lines + [_verified(report.format, report.verification) for report in reports if report.verification]
+        lines
+        + [
+            _verified(report.format, report.verification, " given the features" * (report.format in given))
+            for report in reports
+            if report.verification
+        ]
     )
 
 
@@ -144,13 +149,14 @@ def _approximated(report: ExportReport) -> str:
     )
 
 
-def _verified(name: str, found: Verification) -> str:
+def _verified(name: str, found: Verification, given: str) -> str:
+    """Say how an artefact did on a data set. given: what "certain" is given, beside the pixels."""
     return (
         f"{name} on {found.images:,} images of {printable(found.data)}: accuracy {found.accuracy:.4f}, the trained "
         f"model's {found.trained_accuracy:.4f}; largest difference {found.max_difference:.1e}, {found.label_flips} "
-        f"labels differ, {found.certain:.2%} certain not to"
+        f"labels differ, {found.certain:.2%} certain not to{given}"
     ) + (
         ""
         if found.decided is None
-        else f"; {found.decision_flips} decisions differ, {found.decided:.2%} certain not to"
+        else f"; {found.decision_flips} decisions differ, {found.decided:.2%} certain not to{given}"
     )

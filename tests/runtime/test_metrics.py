@@ -118,13 +118,13 @@ def test_one_class_alone_in_the_test_images() -> None:
 
 def test_the_error_by_chance_against_a_loop() -> None:
     """The quantile of calibrated models' errors, drawn otherwise: within the spread of such quantiles."""
-    _, probabilities = random_answers(5, 800)
+    _, probabilities = random_answers(5, 300)
     generator, found = np.random.default_rng(9), []
-    for _ in range(400):
-        right = generator.random(800) < probabilities.max(axis=1)
+    for _ in range(200):
+        right = generator.random(300) < probabilities.max(axis=1)
         best = probabilities.argmax(axis=1)
         found.append(calibration_by_loop(np.where(right, best, (best + 1) % 5), probabilities))
-    assert calibration_error_by_chance(probabilities) == pytest.approx(np.quantile(found, 0.95), rel=0.06)
+    assert calibration_error_by_chance(probabilities) == pytest.approx(np.quantile(found, 0.95), rel=0.1)
 
 
 @pytest.mark.parametrize(("largest", "expected"), [([1.0] * 9, 0.0), ([0.5], 0.5)])

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from runtime.text import as_json, note, printable, say
-from trainer.checkpoint import FILE_NAME, RUNS, load_checkpoint
+from runtime.text import as_json, printable, say
+from trainer.checkpoint import checkpoint_path, load_checkpoint
 
 from .arithmetic.bound import OF_FEATURES
-from .errors import ExportError
 from .exporting import ExportReport, output_path
 from .exporting import export as export_checkpoint
 from .formats import FORMATS
@@ -55,7 +54,7 @@ def export(
     formats = tuple(dict.fromkeys(formats))
     if output and len(formats) > 1 and not os.path.isdir(output):  # noqa: PTH112 - as below
         raise click.UsageError(f"with several formats --output is a folder that exists, found {output}")
-    source = _checkpoint_path(checkpoint_or_run)
+    source = checkpoint_path(checkpoint_or_run, "exporting")
     inputs = [str(source), *([verify_on] if verify_on else [])]
     paths = {name: output_path(_target(source, output, FORMATS[name].suffix), name, inputs) for name in formats}
     checkpoint = load_checkpoint(source)
@@ -75,16 +74,6 @@ def _target(source: Path, output: Path | None, suffix: str) -> Path:
     if output is None:
         return beside
     return output / beside.name if os.path.isdir(output) else output  # noqa: PTH112 - as below
-
-
-def _checkpoint_path(given: Path | None) -> Path:
-    if given is None:
-        runs = sorted(RUNS.glob(f"*/{FILE_NAME}"), key=lambda path: path.stat().st_mtime_ns)
-        if not runs:
-            raise ExportError(f"expected a run under {RUNS}/, found none: `kit train` makes one, or name a checkpoint")
-        note(f"exporting {runs[-1]}")
-        return runs[-1]
-    return given / FILE_NAME if os.path.isdir(given) else given  # noqa: PTH112 - Path raises for a name that is too long
 
 
 def _as_json(reports: list[ExportReport]) -> str:

@@ -1,17 +1,16 @@
 """`kit calibrate`."""
 
-import os
 from pathlib import Path
 
 import click
 
 from runtime.errors import needs_extra
-from runtime.text import as_json, note, printable, say
+from runtime.text import as_json, printable, say
 
-from .checkpoint import FILE_NAME, RUNS, load_checkpoint, save_checkpoint
+from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from .decisions.demands import Demands
 from .decisions.describing import described, remedy
-from .errors import CheckpointError, UnmetError
+from .errors import UnmetError
 from .options import MAX_ERROR, MAX_MISS, options
 
 
@@ -33,7 +32,7 @@ def calibrate(
     Writes them to the checkpoint, in place of earlier ones; the weights stay. Export it again then. Where the images do
     not suffice for --max-error or --max-miss, says how many are needed, writes nothing, and exits 1.
     """
-    path = _path(checkpoint_or_run)
+    path = checkpoint_path(checkpoint_or_run, "calibrating")
     checkpoint = load_checkpoint(path)
     with needs_extra("train", "kit calibrate"):
         from .decisions.recalibrating import calibrate as find
@@ -51,14 +50,3 @@ def calibrate(
         return
     say("\n".join(described(decision, decided.about)))
     say(f"wrote {printable(path)}: export it again")
-
-
-def _path(given: Path | None) -> Path:
-    if given is not None:
-        folder = os.path.isdir(given)  # noqa: PTH112 - Path raises for a name that is too long
-        return given / FILE_NAME if folder else given
-    runs = sorted(RUNS.glob(f"*/{FILE_NAME}"), key=lambda path: path.stat().st_mtime_ns)
-    if not runs:
-        raise CheckpointError(f"expected a run under {RUNS}/, found none: `kit train` makes one, or name a checkpoint")
-    note(f"calibrating {runs[-1]}")
-    return runs[-1]

@@ -16,7 +16,7 @@ from runtime.digest import digest
 from runtime.errors import InputError, needs_extra
 from runtime.files import check_regular, write_atomic
 from runtime.image import ImageContract
-from runtime.text import one_line
+from runtime.text import note, one_line
 
 from .data.features import Features
 from .errors import CheckpointError, TrainerError
@@ -161,6 +161,22 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(
             f"{path}: expected a checkpoint that `kit train` wrote, found other content ({error}): train again"
         ) from None
+
+
+def checkpoint_path(given: Path | None, doing: str) -> Path:
+    """Return the checkpoint that a command is to work on: the one named, a run's, or that of the newest run.
+
+    doing: for the note on which run it is.
+    Raises CheckpointError where none is named and there is none.
+    """
+    if given is not None:
+        folder = os.path.isdir(given)  # noqa: PTH112 - Path raises for a name that is too long
+        return given / FILE_NAME if folder else given
+    runs = sorted(RUNS.glob(f"*/{FILE_NAME}"), key=lambda path: path.stat().st_mtime_ns)
+    if not runs:
+        raise CheckpointError(f"expected a run under {RUNS}/, found none: `kit train` makes one, or name a checkpoint")
+    note(f"{doing} {runs[-1]}")
+    return runs[-1]
 
 
 def _checkpoint(description: str | None, tensors: dict[str, NDArray[Any]]) -> Checkpoint:

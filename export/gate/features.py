@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from runtime.artefact import Metadata
 from trainer.checkpoint import Checkpoint
+from trainer.decisions.deciding import softmax
 
 from ..arithmetic.head import Head
 from ..errors import ParityError
@@ -21,7 +22,6 @@ from .parity import (
     probes,
     reference_probabilities,
     regression,
-    softmax,
 )
 
 REAL_IMAGES, RANDOM_IMAGES = 8, 6  # for the head alone: a deep network is slow, and on noise says little

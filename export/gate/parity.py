@@ -13,6 +13,7 @@ from runtime.decided import accepted
 from runtime.decision import Threshold
 from runtime.image import ImageContract, Pixels
 from trainer.checkpoint import Checkpoint
+from trainer.decisions.deciding import softmax
 
 from ..arithmetic.bound import Arithmetic
 from ..errors import ParityError
@@ -114,13 +115,6 @@ def regression(checkpoint: Checkpoint, features: NDArray[np.generic]) -> NDArray
 def arithmetic_probabilities(arithmetic: Arithmetic, images: Pixels) -> NDArray[np.float64]:
     """Compute an artefact's probabilities from its own numbers, in float64: uint8 [N, H, W, C] → float64 [N, K]."""
     return softmax(images.reshape(len(images), -1).astype(np.float64) @ arithmetic.weights + arithmetic.bias)
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp(z) / Σ exp(z) along each row: [N, K] → [N, K]."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return result
 
 
 def probes(

@@ -19,10 +19,10 @@ from export.gate.parity import (
     compare,
     probes,
     reference_probabilities,
-    softmax,
 )
 from runtime.image import ImageContract, Pixels
 from trainer import Checkpoint
+from trainer.decisions.deciding import softmax
 
 IMAGE = ImageContract(height=2, width=3, color="RGB")
 LABELS = ("cat", "dog")

@@ -24,10 +24,10 @@ def accepted(
     found = np.ones(len(probabilities), bool)
     for threshold in thresholds:
         if threshold.label is None:
-            found &= probabilities.max(axis=1) >= threshold.probability
+            found &= _at_least(probabilities.max(axis=1), threshold.probability)
         else:
             place = labels.index(threshold.label)
-            found &= (answers == place) | (probabilities[:, place] < threshold.probability)
+            found &= (answers == place) | ~_at_least(probabilities[:, place], threshold.probability)
     return found
 
 
@@ -36,6 +36,11 @@ def prediction_sets(probabilities: NDArray[np.floating], probability: float) -> 
 
     probability: that the other labels of a set have at least.
     """
-    found: NDArray[np.bool_] = probabilities >= probability
+    found = _at_least(probabilities, probability)
     found[np.arange(len(found)), probabilities.argmax(axis=1)] = True
     return found
+
+
+def _at_least(probabilities: NDArray[np.floating], limit: float) -> NDArray[np.bool_]:
+    """Compare in float64, as Python does for one image; numpy would round a number alone to float32."""
+    return np.asarray(probabilities >= np.array([limit]))

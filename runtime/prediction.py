@@ -79,18 +79,19 @@ class Predictor:
         """The probability that a label of the sets with this confidence has. Raises InputError for one not stored."""
         found = self._sets.get(confidence) if isinstance(confidence, (int, float)) else None
         if found is None:
-            known = f"one of {', '.join(f'{level:g}' for level in self._sets)}, which the artefact has"
+            known = ", ".join(f"{level:g}" for level in self._sets)
             raise InputError(
-                f"expected a confidence of {known}, got {confidence!r}"
+                f"expected a confidence out of {known}, the ones stored in the artefact, got {confidence!r}: choose "
+                "one of them"
                 if self._sets
                 else "expected an artefact with prediction sets for a confidence, got one without: train it again with "
-                "--calibrate, and export it"
+                "`kit train --calibrate`, and export it"
             )
         return found
 
     def _set(self, probabilities: NDArray[np.float32], least: float) -> tuple[str, ...]:
         order = np.argsort(-probabilities, kind="stable")
-        count = max(1, int((probabilities >= least).sum()))
+        count = max(1, sum(probability >= least for probability in probabilities.tolist()))
         return tuple(self._labels[index] for index in order[:count].tolist())
 
 

@@ -51,7 +51,8 @@ def classify(
 
     IMAGE is a file, a folder with all the images below it, or - for one image on standard input. An image that cannot
     be read is reported on standard error, the others are classified, and the exit status is 1. Input skew, where images
-    look unlike the training images, is reported there too.
+    look unlike the training images, is reported there too. A ? stands in place of the first label where the answer does
+    not pass the thresholds in the artefact, or the image is not familiar.
 
     With --output, for many images: IMAGE may also be a glob, or Parquet with encoded images as a file, a folder or a
     URL. The predictions are written as Parquet, one row per image in the same order: path, row (in the Parquet file),

@@ -49,7 +49,8 @@ def test_a_confidence_that_is_not_stored(path: Path, confidence: float) -> None:
     classifier = runtime.load(path)
     for call in (classifier.classify, lambda image, **given: classifier.classify_batch([image], **given)):
         with pytest.raises(
-            InputError, match=r"^expected a confidence of one of 0.9, 0.95, which the artefact has, got"
+            InputError,
+            match=r"^expected a confidence out of 0.9, 0.95, the ones stored in the artefact, got .*: choose",
         ):
             call(IMAGES[0], confidence=confidence)
 
@@ -100,7 +101,9 @@ def test_kit_classify_names_the_levels(path: Path, photos: Path, run_kit: Kit) -
     for options in ([], ["--output", "out"]):
         result = run_kit("classify", photos, "--model", path, "--confidence", "0.5", *options)
         assert result.exit_code == 1
-        assert "expected a confidence of one of 0.9, 0.95" in result.stderr
+        assert (
+            "expected a confidence out of 0.9, 0.95, the ones stored in the artefact, got 0.5: choose" in result.stderr
+        )
     assert not Path("out").exists()
 
 

@@ -30,6 +30,11 @@ def is_elongated(size: tuple[int, int], target: tuple[int, int]) -> bool:
     return 2 * max(sides) >= 3 * min(sides)
 
 
+def is_tiny(size: tuple[int, int], target: tuple[int, int]) -> bool:
+    """Whether `size` is less than half of the model's on both sides, so that most of what the model sees is made up."""
+    return 2 * size[0] < target[0] and 2 * size[1] < target[1]
+
+
 def _ratio(dividend: int, divisor: int) -> int:
     """Divide, and round to the nearest integer, a half up."""
     return (2 * dividend + divisor) // (2 * divisor)

@@ -16,7 +16,7 @@ import numpy as np
 from .decoding import BYTES, PILLOW, decode, from_array, is_encoded, is_pillow
 from .depth import is_deep, shifted
 from .errors import InputError
-from .geometry import crop_box, is_elongated, size_inside
+from .geometry import crop_box, is_elongated, is_tiny, size_inside
 from .origin import raised_by
 from .remarks import ImageWarning, Remarks, messages, tally
 from .text import one_line
@@ -169,6 +169,7 @@ class ImageContract:
         if 0 in image.size:
             raise InputError(f"expected an image of at least 1 × 1 pixels, got {image.width} × {image.height}")
         remarks.elongated = is_elongated(image.size, self.size)
+        remarks.tiny = is_tiny(image.size, self.size)
         try:
             converted = _flatten(image, self.shift, remarks)
             converted.load()

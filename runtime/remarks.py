@@ -23,14 +23,16 @@ class Remarks:
     without_end: whether it is a JPEG file without its end marker, of which no pixel is missing.
     largest: the largest value of its pixels if they have more than 8 bits; else None.
     elongated: whether its aspect ratio is far from the model's.
+    tiny: whether it is less than half as high and wide as the model's images.
     """
 
     without_end: bool = False
     largest: int | None = None
     elongated: bool = False
+    tiny: bool = False
 
     def __bool__(self) -> bool:
-        return self.is_odd or self.elongated
+        return self.is_odd or self.elongated or self.tiny
 
     @property
     def is_odd(self) -> bool:

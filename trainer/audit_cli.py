@@ -16,7 +16,7 @@ from .cli import fill_in, taken
 from .config import FitConfig
 from .errors import TrainerError
 from .features.kinds import FeatureSettings
-from .options import DATA, FEATURES, options
+from .options import DATA, FEATURES, MEMORY_LIMIT, options
 from .progress import Progress
 
 SHOWN = 10  # images of a kind
@@ -31,15 +31,17 @@ CSV, PAGE = "audit.csv", "audit.html"
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("audits"), show_default=True,
               help=f"Folder to write {CSV} and {PAGE} to, below the data's name.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of folds and splits.")
+@options(MEMORY_LIMIT)
 @click.option("--json", "as_document", is_flag=True, help="Print the findings as JSON.")
 def audit(
-    data: str, features: str, near: bool, labels: bool, out: Path, seed: int, as_document: bool, **settings: Any
-) -> None:
+    data: str, features: str, near: bool, labels: bool, out: Path, seed: int, memory_limit: int | None,
+    as_document: bool, **settings: Any,
+) -> None:  # fmt: skip
     """Look for mistakes in a data set.
 
-    These are copies, also across train and test, images in two classes, likely wrong labels, blank and badly exposed
-    images, and small classes. Writes a table of them, and a page of thumbnails. Likely wrong labels are those that
-    models which have not seen an image find unlikely; with --features they are found better.
+    These are copies, also across train and test, images in two classes, likely wrong labels, blank, badly exposed
+    and tiny images, and small classes. Writes a table of them, and a page of thumbnails. Likely wrong labels are
+    those that models which have not seen an image find unlikely; with --features they are found better.
     """
     about = FeatureSettings(**taken(settings, FeatureSettings))
     fill_in(settings, features)
@@ -58,7 +60,7 @@ def audit(
     if labels:
         images = load_features(images, features, about, seed=seed, progress=progress.extracting)
     tell = partial(_tell, progress)
-    findings = find(images, FitConfig(seed=seed), near=near, labels=labels, progress=tell)
+    findings = find(images, FitConfig(seed=seed), near=near, labels=labels, memory_limit=memory_limit, progress=tell)
     head = ("kind", "part", "image", "label", "other", "score")
     table = as_csv(head, ([finding[name] for name in head] for finding in findings))
     write_atomic(folder / CSV, table.encode(), TrainerError)

@@ -132,12 +132,15 @@ DECISIONS = (  # fields of `FitConfig` too
     MAX_MISS,
     click.option("--familiarity", is_flag=True, help="Find a score for images unlike the training images."),
 )  # fmt: skip
+MEMORY_LIMIT = click.option(
+    "--memory-limit", callback=lambda _context, _option, text: size_in_bytes(text), metavar="SIZE",
+    help="Memory limit for images, such as 2GB; larger data sets are read from disk as needed.  "
+    "[default: half of the free memory]",
+)  # fmt: skip
 RUN = (  # the run
     click.option("--out", type=click.Path(path_type=Path, file_okay=False),
                   help="Output folder of the run.  [default: runs/<data name>]"),
-    click.option("--memory-limit", callback=lambda _context, _option, text: size_in_bytes(text), metavar="SIZE",
-                  help="Memory limit for images, such as 2GB; larger data sets are read from disk as needed.  "
-                  "[default: half of the free memory]"),
+    MEMORY_LIMIT,
     click.option("--from", "start", type=click.Path(path_type=Path), metavar="RUN|FILE",
                   help="Start from the weights of a run or checkpoint, by label."),
     click.option("--resume", is_flag=True, help="Resume the interrupted run in --out."),

@@ -11,6 +11,7 @@ from runtime.text import as_json, printable, say
 from .checkpoint import RUNS
 
 SHOWN = 10  # classes, of those that differ most
+BARS, WIDTH = "▁▂▃▄▅▆▇█", 40  # of a curve in the terminal
 
 
 @click.command()
@@ -40,8 +41,8 @@ def runs(folder: Path, as_document: bool) -> None:
 def compare(first: Path, second: Path, as_document: bool, plot: Path | None) -> None:
     """Compare the runs FIRST and SECOND on the same test images.
 
-    Prints the figures of both, the difference of their accuracies with a 95 % confidence interval, paired by image, and
-    the classes that differ most.
+    Prints the figures of both, the difference of their accuracies with a 95 % confidence interval, paired by image,
+    their learning curves, and the classes that differ most.
     """
     from .report.comparing import compare as find
 
@@ -99,6 +100,7 @@ def _compared(found: dict[str, Any]) -> Iterator[str]:
         f"{gain['lowest']:+.2%} to {gain['highest']:+.2%}: {says}"
     )
     yield f"{gain['only_second']:,} images are right in the second run alone, {gain['only_first']:,} in the first\n"
+    yield from _curves(found["history"])
     classes = [
         (
             printable(row["label"]),
@@ -111,6 +113,32 @@ def _compared(found: dict[str, Any]) -> Iterator[str]:
         for row in found["classes"][:SHOWN]
     ]
     yield from _table([("label", "test images", "recall, first", "second", "difference", ""), *classes])
+
+
+def _curves(history: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Draw the loss and accuracy of each run on the test images by epoch, at one scale."""
+    runs = list(dict.fromkeys(row["run"] for row in history))
+    for name in ("test_loss", "test_accuracy"):
+        curves = [[row[name] for row in history if row["run"] == run and row[name] is not None] for run in runs]
+        every = [value for curve in curves for value in curve]
+        if not every:
+            continue
+        rows = [
+            (printable(run), _bars(curve, min(every), max(every)), f"{curve[0]:.4f} → {curve[-1]:.4f}",
+             f"{len(curve):,} epochs")
+            for run, curve in zip(runs, curves, strict=True) if curve
+        ]  # fmt: skip
+        title = f"{name.replace('_', ' ')} by epoch, before calibration"
+        yield from _table([(title, "", "first → last", ""), *rows])
+        yield ""
+
+
+def _bars(curve: Sequence[float], lowest: float, highest: float) -> str:
+    """Draw a curve of at most WIDTH characters; a longer one by every so many epochs, and the last."""
+    step = -(-len(curve) // WIDTH)
+    shown = [*curve[:-1:step], curve[-1]]
+    scale = (len(BARS) - 1) / (highest - lowest or 1.0)
+    return "".join(BARS[round((value - lowest) * scale)] for value in shown)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

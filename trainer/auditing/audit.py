@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..config import FitConfig
 from ..data.dataset import Dataset, Split
+from ..data.memory import limit_or_default
 from .copies import exact_copies, near_copies
 
 PARTS = ("train", "val", "test")
@@ -20,7 +21,7 @@ BLOCK = 1024
 EXAMPLES = 20  # findings of a kind in a report
 KINDS = (
     "copy across parts", "same image in two classes", "copy", "near copy across parts", "near copy in two classes",
-    "near copy", "likely wrong label", "blank", "over-exposed", "under-exposed", "small class",
+    "near copy", "likely wrong label", "blank", "over-exposed", "under-exposed", "tiny", "small class",
 )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def audit(
     *,
     near: bool = True,
     labels: bool = True,
+    memory_limit: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Find what is wrong with a data set: rows for `pandas.DataFrame` or `polars.DataFrame`, as `kit audit` has them.
@@ -82,22 +84,24 @@ def audit(
     data: with features, where likely wrong labels are to be found on these.
     config: of the fits that look for likely wrong labels.
     near: whether to look for near copies. labels: whether to look for likely wrong labels.
+    memory_limit: bytes that images may take, 16 MiB or more; by default half of the free memory.
     progress: called with what is looked for, and the number of images or folds done and of all.
     Returns the fields of `Finding`, sorted by kind and score.
     """
+    limit = limit_or_default(memory_limit)
     every, found = _All.of(data), cheap_findings(data)
     if near:
         found += _near(every, progress, {finding.image for finding in found if "copy" in finding.kind})
     if labels:
-        found += _labels(data, config, progress)
+        found += _labels(data, config, progress, limit)
     found.sort(key=lambda finding: (KINDS.index(finding.kind), finding.score))
     return [finding._asdict() for finding in found]
 
 
 def cheap_findings(data: Dataset) -> list[Finding]:
-    """Find exact copies, blank and badly exposed images, and small classes: what every report has."""
+    """Find exact copies, blank, badly exposed and tiny images, and small classes: what every report has."""
     every = _All.of(data)
-    found = [*_copies(every), *_exposure(every), *_classes(data)]
+    found = [*_copies(every), *_exposure(every), *_tiny(every), *_classes(data)]
     return sorted(found, key=lambda finding: (KINDS.index(finding.kind), finding.score))
 
 
@@ -162,6 +166,14 @@ def _exposed(pixels: torch.Tensor) -> str:
     return "under-exposed" if float((pixels <= DARK).float().mean()) >= SHARE else ""
 
 
+def _tiny(every: _All) -> Iterator[Finding]:
+    start = 0
+    for _, split in every.splits:
+        for row in split.names.tiny():
+            yield Finding("tiny", *every.place(start + row))
+        start += len(split)
+
+
 def _classes(data: Dataset) -> Iterator[Finding]:
     counts = np.bincount(data.train.targets.cpu().numpy(), minlength=len(data.labels))
     least = max(FEW, SHARE_OF_LARGEST * counts.max())
@@ -171,7 +183,7 @@ def _classes(data: Dataset) -> Iterator[Finding]:
 
 
 def _labels(
-    data: Dataset, config: FitConfig | None, progress: Callable[[str, int, int], None] | None
+    data: Dataset, config: FitConfig | None, progress: Callable[[str, int, int], None] | None, limit: int
 ) -> Iterator[Finding]:
     from .labels import label_scores, out_of_fold, suspects
 
@@ -179,7 +191,7 @@ def _labels(
         if progress:
             progress("likely wrong labels", done, total)
 
-    probabilities, targets = out_of_fold(data, config, progress=tell), data.train.targets.cpu().numpy()
+    probabilities, targets = out_of_fold(data, config, limit, progress=tell), data.train.targets.cpu().numpy()
     scores: NDArray[np.float32] = label_scores(probabilities, targets)
     names = data.train.names
     for row in suspects(probabilities, targets).tolist():

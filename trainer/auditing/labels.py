@@ -20,13 +20,18 @@ FOLDS = 5
 
 
 def out_of_fold(
-    data: Dataset, config: FitConfig | None = None, *, progress: Callable[[int, int], None] | None = None
+    data: Dataset,
+    config: FitConfig | None = None,
+    memory_limit: int | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Compute the probabilities of the training images by models that have not seen them: float32 [N, K].
 
     Five models, each fitted to four fifths of the images; weight decay is chosen by the first one. Images of a class
     that is in one fold alone get the probabilities of a model that does not know it.
 
+    memory_limit: as of `fit`.
     progress: called with the number of folds done and of all.
     """
     config = replace(config or FitConfig(), calibrate=False)
@@ -37,7 +42,9 @@ def out_of_fold(
         if not len(held) or not len(rest):
             continue
         held_out: Split = train.subset(held).unmirrored
-        result = fit(replace(data, train=train.subset(rest), val=None, test=held_out), config)
+        result = fit(
+            replace(data, train=train.subset(rest), val=None, test=held_out), config, memory_limit=memory_limit
+        )
         found[held.numpy()] = probabilities_of(result.checkpoint, held_out)
         if config.weight_decay is None and result.choice:
             config = replace(config, weight_decay=result.choice.weight_decay)

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -24,8 +24,9 @@ from runtime.remarks import Remarks
 
 from ..errors import DataError, TrainerError
 
-CACHE_FORMAT = 3  # incremented when the same file gives other pixels
+CACHE_FORMAT = 4  # incremented when the same file gives other pixels or remarks
 READ_BYTES = 2**24
+PLAIN = Remarks()
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -38,6 +39,7 @@ class CachedImages:
     unreadable: name → reason.
     remarks: name → what is to be said of an image that could be read.
     elongated: for each of the source's images "1" where its aspect ratio is far from the contract's, else "0".
+    tiny: likewise, where it is less than half as high and wide as the contract says.
     listing: the file for a list of unreadable images that is too long for a screen.
     """
 
@@ -45,6 +47,7 @@ class CachedImages:
     unreadable: dict[str, str]
     remarks: dict[str, Remarks]
     elongated: str
+    tiny: str
     listing: Path
 
 
@@ -129,10 +132,10 @@ def _checksum(path: Path, count: int) -> int:
 
 
 def _cached(
-    entry: Path, images: Pixels, unreadable: dict[str, str], remarks: dict[str, Any], elongated: str
+    entry: Path, images: Pixels, unreadable: dict[str, str], remarks: dict[str, Any], elongated: str, tiny: str
 ) -> CachedImages:
     noticed = {name: Remarks(**one) for name, one in remarks.items()}
-    return CachedImages(images, unreadable, noticed, elongated, entry.with_suffix(".txt"))
+    return CachedImages(images, unreadable, noticed, elongated, tiny, entry.with_suffix(".txt"))
 
 
 def _fill_cache(
@@ -174,7 +177,8 @@ def _write_images(
     """
     unreadable: dict[str, str] = {}
     remarks: dict[str, Any] = {}
-    elongated: list[str] = []
+    elongated: list[bool] = []
+    tiny: list[bool] = []
     done = checksum = 0
     _write_header(file, len(source), contract)
     with closing(decode_all(source, contract)) as chunks:
@@ -184,15 +188,24 @@ def _write_images(
             unreadable |= {source.name(done + position): reason for position, reason in reasons.items()}
             remarks |= {source.name(done + position): asdict(one) for position, one in noticed.items() if one.is_odd}
             count = len(pixels) + len(reasons)
-            elongated += (
-                "1" if position in noticed and noticed[position].elongated else "0" for position in range(count)
-            )
+            found = [noticed.get(position, PLAIN) for position in range(count)]
+            elongated += [one.elongated for one in found]
+            tiny += [one.tiny for one in found]
             done += count
             if progress:
                 progress(done, len(source))
     file.seek(0)
     _write_header(file, len(source) - len(unreadable), contract)
-    return checksum, {"unreadable": unreadable, "remarks": remarks, "elongated": "".join(elongated)}
+    return checksum, {
+        "unreadable": unreadable,
+        "remarks": remarks,
+        "elongated": _as_text(elongated),
+        "tiny": _as_text(tiny),
+    }
+
+
+def _as_text(flags: Iterable[bool]) -> str:
+    return "".join("01"[flag] for flag in flags)
 
 
 def _write_header(file: BinaryIO, count: int, contract: ImageContract) -> None:

@@ -114,7 +114,8 @@ def _decoded(
         _advise(source.name, cached.elongated[: len(source.targets()["train"])], contract)
     targets = source.targets(cached.unreadable)
     check_trainable(where, source.labels, targets)
-    names = Names(source.images.name, _readable(source.images, cached.unreadable))
+    tiny = frozenset(position for position, flag in enumerate(cached.tiny) if flag == "1")
+    names = Names(source.images.name, _readable(source.images, cached.unreadable), tiny)
     return of_parts(source.name, source.labels, cached.images, targets, seed=seed, image=contract, names=names)
 
 

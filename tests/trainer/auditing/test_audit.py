@@ -4,19 +4,24 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from tests.browser import findings, needs_chromium, opened
 from tests.interpreter import Kit
-from trainer import Dataset, Split, audit
+from trainer import ConfigError, Dataset, FitConfig, Split, audit
 from trainer.auditing.audit import KINDS, cheap_findings
 from trainer.auditing.copies import exact_copies, near_copies
+from trainer.auditing.labels import out_of_fold
 from trainer.auditing.page import page
 
 PHOTOS = load_sample_images().images
@@ -114,7 +119,7 @@ def test_the_tables_are_taken_by_pandas(digits: Dataset) -> None:
     assert list(table.columns) == ["kind", "part", "image", "label", "other", "score"]
 
 
-def write(folder: Path, images: np.ndarray, names: list[str]) -> None:
+def write(folder: Path, images: Iterable[np.ndarray], names: list[str]) -> None:
     for image, name in zip(images, names, strict=True):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / name)
@@ -165,3 +170,49 @@ def test_one_class_alone_is_refused(run_kit: Kit, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "expected at least 2 classes" in result.stderr
     assert not Path("audits").exists()
+
+
+def test_images_less_than_half_as_large_as_the_models(run_kit: Kit, tmp_path: Path) -> None:
+    """Beside one that cannot be read."""
+    images = crops(40)
+    write(tmp_path / "photos", images, [f"{'ab'[number % 2]}/{number:02}.png" for number in range(40)])
+    write(tmp_path / "photos", [images[0][:31, :31], images[1][:31, :32], images[2][:20, :20]],
+          ["a/tiny.png", "a/wide.png", "b/tiny.png"])  # fmt: skip
+    (tmp_path / "photos" / "a" / "00.png").write_bytes(b"no image")
+    options = ["--image-size", "64", "--no-near", "--no-labels", "--json", "--max-unreadable", "0.05"]
+    for _ in range(2):  # the second time from the cache
+        result = run_kit("audit", "photos", *options)
+        assert result.exit_code == 0, result.stderr
+        found = [finding for finding in json.loads(result.stdout) if finding["kind"] == "tiny"]
+        assert sorted(finding["image"] for finding in found) == ["a/tiny.png", "b/tiny.png"]
+        assert "a/00.png" in result.stderr
+
+
+def test_the_memory_limit_is_the_fits(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+
+    def noted(data: Dataset, config: FitConfig | None, memory_limit: int, **settings: Any) -> NDArray[np.float32]:
+        limits.append(memory_limit)
+        return out_of_fold(data, config, memory_limit, **settings)
+
+    monkeypatch.setattr("trainer.auditing.labels.out_of_fold", noted)
+    some = replace(digits, train=digits.train.subset(torch.arange(300)))
+    audit(some, near=False, memory_limit=2**25)
+    assert limits == [2**25]
+    with pytest.raises(ConfigError, match="memory_limit: expected at least 16,777,216 bytes, 16 MiB, found 1"):
+        audit(some, memory_limit=1)
+
+
+@pytest.mark.spawns
+@needs_chromium
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # playwright's event loop
+def test_the_page_in_a_browser(tmp_path: Path) -> None:
+    train = crops(40)
+    train[3], train[5] = train[2], 0
+    data = dataset(train[:30], train[30:])
+    (tmp_path / "audit.html").write_text(page(data, audit(data, labels=False)))
+    with opened(tmp_path / "audit.html") as (window, asked):
+        assert findings(window) == []
+        assert window.locator("img").count() >= 2
+        assert window.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert [address for address in asked if not address.startswith("data:")] == [asked[0]]

@@ -3,16 +3,20 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from runtime.c.reading import files_in
+from runtime.c.targets import EMULATED
+from runtime.commands.footprints import TITLES, read_budget, read_frame, table
 from runtime.text import as_json, printable, say
 from trainer.checkpoint import checkpoint_path, load_checkpoint
 
 from .arithmetic.bound import OF_FEATURES
 from .exporting import ExportReport, output_path
 from .exporting import export as export_checkpoint
-from .formats import FORMATS
+from .formats import COMPILER, FORMATS, Format
 from .gate.verification import Verification, load_images
 
 
@@ -29,6 +33,28 @@ from .gate.verification import Verification, load_images
               help="Largest difference in probability allowed; of float formats, a label differs only above twice it.  "
               "[default: "
               + ", ".join(f"{item.tolerance:g} for {name}" for name, item in FORMATS.items()) + "]")  # fmt: skip
+@click.option("--name", help="Of a model in C: prefix of its symbols.  [default: made of the data's name]")
+@click.option(
+    "--frame",
+    callback=lambda _context, _option, text: read_frame(text),
+    metavar="WIDTHxHEIGHT",
+    help="Of a model in C: size of a camera's frames that it takes too, such as 320x240.",
+)
+@click.option(
+    "--target",
+    "targets",
+    type=click.Choice(EMULATED),
+    multiple=True,
+    help="Of a model in C: what to measure it on. May be given again.  [default: those whose tools are installed]",
+)
+@click.option(
+    "--budget",
+    callback=lambda _context, _option, text: read_budget(text),
+    default="",
+    metavar="NAME=NUMBER,...",
+    help="Of a model in C: refuse one that takes more on a target, such as "
+    f"flash=16k,ram=1k. Names: {', '.join(TITLES)}.",
+)
 @click.option("--verify-on", metavar="DATA",
               help="Compare on the test images of a data set too, named as for kit train --data.")  # fmt: skip
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), envvar="KIT_DATA_DIR",
@@ -41,6 +67,10 @@ def export(
     opset: int | None,
     target_ort: str | None,
     tolerance: float | None,
+    name: str | None,
+    frame: tuple[int, int] | None,
+    targets: tuple[str, ...],
+    budget: dict[str, float],
     verify_on: str | None,
     data_dir: Path | None,
     as_document: bool,
@@ -49,30 +79,35 @@ def export(
 
     Each file is written under a temporary name, opened again, and compared with the trained model. It is renamed only
     if every probability is within the tolerance and the labels are the same (onnx-int8: 99 % of them, and 95 % with a
-    tolerance of 0.3 on features).
+    tolerance of 0.3 on features). A model in C is compiled, compared with onnx-int8 too, and measured on emulated
+    processors.
     """
     formats = tuple(dict.fromkeys(formats))
     if output and len(formats) > 1 and not os.path.isdir(output):  # noqa: PTH112 - as below
         raise click.UsageError(f"with several formats --output is a folder that exists, found {output}")
+    in_c: dict[str, Any] = {"name": name, "frame": frame, "budget": budget, "targets": targets or None}
+    if any(in_c.values()) and not any(FORMATS[kind].runs_on == COMPILER for kind in formats):
+        raise click.UsageError("expected --name, --frame, --target and --budget with --format c or arduino alone")
     source = checkpoint_path(checkpoint_or_run, "exporting")
     inputs = [str(source), *([verify_on] if verify_on else [])]
-    paths = {name: output_path(_target(source, output, FORMATS[name].suffix), name, inputs) for name in formats}
+    paths = {kind: output_path(_target(source, output, FORMATS[kind]), kind, inputs) for kind in formats}
     checkpoint = load_checkpoint(source)
     data = load_images(checkpoint, verify_on, data_dir) if verify_on else None
+    settings: dict[str, Any] = {"tolerance": tolerance, "opset": opset, "target_ort": target_ort, "verify_on": data}
     reports = [
-        export_checkpoint(
-            checkpoint, name, path, tolerance=tolerance, opset=opset, target_ort=target_ort, verify_on=data
-        )
-        for name, path in paths.items()
+        export_checkpoint(checkpoint, kind, path, **settings, **(in_c if FORMATS[kind].runs_on == COMPILER else {}))
+        for kind, path in paths.items()
     ]
     say(_as_json(reports) if as_document else _as_text(reports))
 
 
-def _target(source: Path, output: Path | None, suffix: str) -> Path:
-    """Return the file to write: beside the checkpoint, in a folder, or as named."""
-    beside = source.with_suffix(suffix)
+def _target(source: Path, output: Path | None, kind: Format) -> Path:
+    """Return the file to write: beside the checkpoint, in a folder, or as named; a folder of files likewise."""
+    beside = source.with_name(source.stem + kind.suffix)
     if output is None:
         return beside
+    if kind.is_folder and files_in(output):
+        return output
     return output / beside.name if os.path.isdir(output) else output  # noqa: PTH112 - as below
 
 
@@ -98,6 +133,7 @@ def _as_text(reports: list[ExportReport]) -> str:
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines += [line for report in reports if report.footprints for line in (report.format, *table(report.footprints))]
     lines += [_decided(report) for report in reports if report.proof and report.proof.decided is not None]
     given = [report.format for report in reports if report.proof and report.proof.given == OF_FEATURES]
     if given:

@@ -1,18 +1,21 @@
 """Export: a file is written under a temporary name, opened again, compared with the model, and only then renamed."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from runtime.c.footprint import Footprint
+from runtime.c.model import CompiledModel
+from runtime.c.reading import files_in
 from runtime.decision import Threshold
 from runtime.digest import digest
-from runtime.files import check_target, replacing
+from runtime.files import check_folder, check_target, replacing, replacing_folder
 from runtime.image import Pixels
 from runtime.session import ONNXRUNTIME
 from trainer.checkpoint import Checkpoint
@@ -26,9 +29,12 @@ from .errors import ExportError
 from .features.running import features_of
 from .formats import FORMATS
 from .formats.target import target_for
+from .gate.compiled import check_compiled, measure
 from .gate.features import check_features
 from .gate.parity import Artefact, Gate, Parity, arithmetic_probabilities, check_parity, probes, reference_probabilities
 from .gate.verification import LabelledImages, Verification, verify
+
+Content: TypeAlias = "bytes | Mapping[str, bytes]"  # of a file, or of each file of a folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,7 @@ class ExportReport:
     tolerance: largest difference in probability allowed.
     proof: bounds that hold for all images; None where the model is not the kit's own.
     verification: on the images of `verify_on`; None without them.
+    footprints: of a model in C, what it takes by target.
     """
 
     format: str
@@ -51,6 +58,7 @@ class ExportReport:
     tolerance: float
     proof: Proof | None = None
     verification: Verification | None = None
+    footprints: Mapping[str, Footprint] = field(default_factory=dict)
 
 
 def export(
@@ -61,6 +69,10 @@ def export(
     tolerance: float | None = None,
     opset: int | None = None,
     target_ort: str | None = None,
+    name: str | None = None,
+    frame: Sequence[int] | None = None,
+    targets: Sequence[str] | None = (),
+    budget: Mapping[str, float] | None = None,
     verify_on: LabelledImages | None = None,
 ) -> ExportReport:
     """Write `checkpoint` to `path`, if the written file predicts what the trained model predicts.
@@ -72,6 +84,10 @@ def export(
     tolerance: largest difference in probability, above 0 and below 1; by default the format's.
     opset: ONNX opset version, by default 13, which every onnxruntime since 1.15 loads.
     target_ort: oldest onnxruntime that has to load the file, such as "1.15".
+    name: of a model in C, the prefix of its symbols; by default made of the data's name.
+    frame: of a model in C, width and height of a camera's frames that it takes too.
+    targets: of a model in C, what to measure it on, such as "cortex-m4f"; None for all whose tools are installed.
+    budget: of a model in C, the most bytes of "flash", "ram" and "stack", and "instructions" an image, on each target.
     verify_on: more images to compare on.
     """
     if format not in FORMATS:
@@ -81,7 +97,7 @@ def export(
     thresholds = checkpoint.decision.thresholds if checkpoint.decision else ()
     gate = gate_for(usual if tolerance is None else tolerance, agreement, thresholds)
     module = kind.load()
-    target = target_for(format, opset, target_ort, checkpoint.features)
+    target = target_for(format, opset, target_ort, checkpoint.features, name=name, frame=frame)
     numbers = module.prepare(checkpoint)
     proved = prover(checkpoint, numbers)
     proof = proved(np.concatenate([checkpoint.golden_images, checkpoint.sample_images]))
@@ -89,6 +105,7 @@ def export(
     trained = partial(reference_probabilities, checkpoint)
     more = {"familiarity": checkpoint.familiarity} if metadata.has_familiarity else {}
     data = module.write(numbers, metadata, target, **more)
+    measured: Mapping[str, Footprint] = {}
     with written(file, data, module.open_artefact) as artefact:
         if isinstance(numbers, Head):
             parity = check_features(artefact, metadata, checkpoint, numbers, gate)
@@ -96,12 +113,18 @@ def export(
             images = probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images)
             own = partial(arithmetic_probabilities, numbers.arithmetic())
             parity = check_parity(artefact, metadata, images, trained, gate, own)
+            if isinstance(artefact, CompiledModel):
+                check_compiled(artefact, metadata, images, module.in_8_bits(numbers, metadata))
+                measured = measure(artefact.source, targets, budget or {})
         if metadata.has_familiarity:
             from .gate.familiarity import check_familiarity  # here, since it imports onnx
 
             check_familiarity(data, checkpoint, gate)
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
-    return report(format, file, data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification)
+    return report(
+        format, file, data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification,
+        footprints=measured,
+    )  # fmt: skip
 
 
 def output_path(
@@ -115,23 +138,33 @@ def output_path(
     Raises ExportError where no file may be written, and for a file name that ends as those of another format do.
     """
     path = Path(path)
-    suffixes = [kind.suffix for kind in FORMATS.values() if path.name.lower().endswith(kind.suffix)]
+    kind = FORMATS[format]
+    suffixes = [other.suffix for other in FORMATS.values() if path.name.lower().endswith(other.suffix)]
     ending = max(suffixes, key=len, default="")
-    if not FORMATS[format].suffix.endswith(ending):
+    if ending.startswith(".") and not kind.suffix.endswith(ending):
         raise ExportError(
             f"{path}: expected a file name for {format}, found that it ends in {ending}: "
-            f"end it in {FORMATS[format].suffix}, or choose another --format"
+            f"end it in {kind.suffix}, or choose another --format"
         )
-    check_target(path, ExportError, inputs)
+    if kind.is_folder:
+        check_folder(path, files_in(path), ExportError, inputs)
+    else:
+        check_target(path, ExportError, inputs)
     return path
 
 
 @contextmanager
-def written(path: Path, data: bytes, open_artefact: Callable[[Path], Artefact]) -> Iterator[Artefact]:
+def written(path: Path, data: Content, open_artefact: Callable[[Path], Artefact]) -> Iterator[Artefact]:
     """Open `data` under a temporary name; at the end of the block it is renamed to `path`."""
-    with replacing(path, ExportError) as part:
-        part.write_bytes(data)
-        yield open_artefact(part)
+    if isinstance(data, bytes):
+        with replacing(path, ExportError) as part:
+            part.write_bytes(data)
+            yield open_artefact(part)
+    else:
+        with replacing_folder(path, files_in(path), ExportError) as part:
+            for name, content in data.items():
+                (part / name).write_bytes(content)
+            yield open_artefact(part)
 
 
 def gate_for(tolerance: float, agreement: float = 1.0, thresholds: tuple[Threshold, ...] = ()) -> Gate:
@@ -141,9 +174,14 @@ def gate_for(tolerance: float, agreement: float = 1.0, thresholds: tuple[Thresho
     return Gate(tolerance=tolerance, agreement=agreement, thresholds=thresholds)
 
 
-def report(format: str, path: Path, data: bytes, **found: Any) -> ExportReport:  # noqa: A002 - as above
-    """Report on `data`, as written to `path`."""
-    return ExportReport(format=format, path=path, size=len(data), digest=digest(data), **found)
+def report(format: str, path: Path, data: Content, **found: Any) -> ExportReport:  # noqa: A002 - as above
+    """Report on `data`, as written to `path`; the digest of a folder is that of the names and contents of its files."""
+    if isinstance(data, bytes):
+        size, content = len(data), data
+    else:
+        size = sum(map(len, data.values()))
+        content = b"".join(name.encode() + part for name, part in data.items())
+    return ExportReport(format=format, path=path, size=size, digest=digest(content), **found)
 
 
 def prover(checkpoint: Checkpoint, numbers: Numbers | Quantised) -> Callable[[Pixels], Proof]:

@@ -6,6 +6,7 @@
     ├── InputError          the image: wrong type or shape, or not a valid image file
     ├── ScoringError        scoring many images: nowhere to write, processes or a cluster that fail
     ├── SelfTestError       the golden examples give other probabilities on this device
+    ├── ToolchainError      a C compiler or an emulator: not installed, or failing
     └── MissingExtraError   an optional dependency is not installed (an ImportError too)
 
 The trainer's and the exporter's errors are KitErrors as well, so one `except` covers a whole script.
@@ -33,6 +34,10 @@ class InputError(KitError):
 
 class SelfTestError(KitError):
     """The artefact gives other answers here than where it was made."""
+
+
+class ToolchainError(KitError):
+    """A C compiler or an emulator is not installed, or fails."""
 
 
 class ScoringError(KitError):

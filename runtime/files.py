@@ -127,6 +127,46 @@ def write_atomic(path: Path, data: bytes, error: type[KitError] = KitError) -> N
 
 
 @contextmanager
+def replacing_folder(path: Path, names: Iterable[str], error: type[KitError] = KitError) -> Iterator[Path]:
+    """Give the name of an empty folder beside `path`; at the end of the block it takes the place of `path`.
+
+    names: relative paths of the files that may lie in the folder that is there now; with any others it is not replaced.
+    Where the block fails, `path` stays as it was and nothing else is left. Raises `error`.
+    """
+    import shutil
+
+    check_folder(path, names, error)
+    part, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}.part") for kind in ("new", "old"))
+    try:
+        with writable(path, error):
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            yield part
+            if path.exists():
+                path.rename(old)
+            part.rename(path)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_folder(path: Path, names: Iterable[str], error: type[KitError], inputs: Iterable[FilePath] = ()) -> None:
+    """Refuse to replace what is no folder, or one with other files than `names`, relative paths."""
+    check_name(path, error, inputs)
+    with writable(path, error), suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise error(f"{path}: expected a folder to write to, found something else: name another")
+        found = {file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()}
+        if others := sorted(found - set(names)):
+            raise error(
+                f"{path}: expected a folder of an earlier export, or a new one, found {one_line(others[0])} in it: "
+                "name another"
+            )
+
+
+@contextmanager
 def locked(folder: Path, error: type[KitError], remedy: str) -> Iterator[None]:
     """Keep other processes from writing to `folder` inside the block; those that only read are not affected.
 

@@ -1,8 +1,9 @@
 """The formats, one module and one row of `FORMATS` each: a checkpoint comes in, a file's bytes go out.
 
 A format's module has `prepare(checkpoint)`, which returns the numbers that the artefact computes with;
-`write(numbers, metadata, target)`, which returns the file's bytes; and `open_artefact(path)`, which opens the file
-again. Imported by `exporting`, `modules` and `cli`. The formats import `arithmetic` and the gate's types.
+`write(numbers, metadata, target)`, which returns the file's bytes, or those of each file of a folder; and
+`open_artefact(path)`, which opens what was written again. Imported by `exporting`, `modules` and `cli`. The formats
+import `arithmetic`, `c` and the gate.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from runtime.errors import needs_extra
 
 FLOAT_TOLERANCE = 1e-5
+COMPILER = "a C compiler"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +23,13 @@ class Format:
     module: the module's name in this package.
     suffix: of the file's name.
     extra: the extra to install for it.
-    runs_on: "onnxruntime" or "torch".
+    runs_on: "onnxruntime", "torch" or "a C compiler".
     purpose: for the help of `kit export`.
     tolerance: largest difference in probability allowed.
     agreement: smallest share of equal labels on the golden and training images, 0-1; at 1 no label may differ on any
         image.
     of_features: tolerance and agreement for a model on features; None for the same.
+    is_folder: whether it is a folder of files.
     """
 
     module: str
@@ -37,6 +40,7 @@ class Format:
     tolerance: float = FLOAT_TOLERANCE
     agreement: float = 1.0
     of_features: tuple[float, float] | None = None
+    is_folder: bool = False
 
     def limits(self, features: bool) -> tuple[float, float]:
         """Return tolerance and agreement for a model on features, or on pixels."""
@@ -70,5 +74,24 @@ FORMATS = {
     ),
     "pt2": Format(
         module="pt2", suffix=".pt2", extra="train", runs_on="torch", purpose="torch.export's successor to it"
+    ),
+    "c": Format(
+        module="c",
+        suffix="_c",
+        extra="export",
+        runs_on=COMPILER,
+        purpose="C99 for microcontrollers, a folder",
+        tolerance=0.05,
+        agreement=0.99,
+        is_folder=True,
+    ),
+    "arduino": Format(
+        module="arduino",
+        suffix=".arduino.zip",
+        extra="export",
+        runs_on=COMPILER,
+        purpose="the same as a library",
+        tolerance=0.05,
+        agreement=0.99,
     ),
 }

@@ -17,14 +17,18 @@ OPSET, IR_VERSION = 13, 7  # loaded by every release below
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Versions to write a file with.
+    """What to write a file for.
 
     opset: ONNX opset version.
     ir_version: version of the ONNX file format.
+    name: prefix of the symbols in C; None for one made of the data's name.
+    frame: width and height of a camera's frames, in C; None for none.
     """
 
     opset: int = OPSET
     ir_version: int = IR_VERSION
+    name: str | None = None
+    frame: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,12 @@ from ..arithmetic.centre import centre_of
 from ..arithmetic.fold import fold, prepare_head
 from ..arithmetic.head import Head
 from ..arithmetic.quantise import Quantised, quantise
-from ..features.quantised import quantised
+from ..features.quantised import quantised as quantised_graph
 from . import onnx
 from .compatibility import Target
 from .onnx import axes, behind, build, open_artefact
 
-__all__ = ["open_artefact", "prepare", "write"]
+__all__ = ["open_artefact", "prepare", "quantised", "write"]
 
 ZERO = 128
 
@@ -28,7 +28,12 @@ ZERO = 128
 def prepare(checkpoint: Checkpoint) -> Quantised | Head:
     """Fold and quantise, with the least error on the checkpoint's training images."""
     if checkpoint.features:
-        return prepare_head(checkpoint, quantised(checkpoint.features, checkpoint.sample_images))
+        return prepare_head(checkpoint, quantised_graph(checkpoint.features, checkpoint.sample_images))
+    return quantised(checkpoint)
+
+
+def quantised(checkpoint: Checkpoint) -> Quantised:
+    """Quantise a model on pixels."""
     return quantise(*fold(checkpoint), checkpoint.sample_images, centre_of(checkpoint))
 
 

@@ -1,11 +1,15 @@
 """Which opset a file is written with, so that the onnxruntime it is meant for loads it."""
 
+from collections.abc import Sequence
+
 from runtime.errors import needs_extra
-from runtime.session import onnxruntime
+from runtime.session import ONNXRUNTIME, onnxruntime
 from trainer.data.features import Features
 
+from ..c.frames import check_frame
+from ..c.identifiers import check_identifier
 from ..errors import ExportError
-from . import FORMATS
+from . import COMPILER, FORMATS
 from .compatibility import OLDEST_OPSET, OPSET, RELEASES, Target, release
 
 
@@ -14,20 +18,31 @@ def target_for(
     opset: int | None = None,
     target_ort: str | None = None,
     features: Features | None = None,
+    *,
+    name: str | None = None,
+    frame: Sequence[int] | None = None,
 ) -> Target:
-    """Choose the opset of an export.
+    """Choose the opset of an export, and check what C is written for.
 
     format: a key of `FORMATS`.
     opset: ONNX opset version; None for the default.
     target_ort: oldest onnxruntime that has to load the file, such as "1.15"; None for the installed one.
     features: a graph that goes into the file, and decides; None for none.
+    name, frame: as of `Target`.
     Raises ExportError where no such file can be written.
     """
-    if FORMATS[format].runs_on != "onnxruntime":
+    if FORMATS[format].runs_on == COMPILER:
+        return _in_c(format, opset or target_ort, name, frame)
+    if name is not None or frame is not None:
+        raise ExportError(
+            f"expected a name and a frame for {' and '.join(_run_on(COMPILER))} alone, found them for {format}: leave "
+            "them out, or export each format by itself"
+        )
+    if FORMATS[format].runs_on != ONNXRUNTIME:
         if opset is not None or target_ort is not None:
             raise ExportError(
                 f"expected no opset and no onnxruntime version for {format}, which torch runs, found "
-                f"{target_ort or opset}: leave it out, or choose one of {', '.join(_for_onnxruntime())}"
+                f"{target_ort or opset}: leave it out, or choose one of {', '.join(_run_on(ONNXRUNTIME))}"
             )
         return Target()
     here = onnxruntime().__version__
@@ -68,5 +83,19 @@ def _opset_of(features: Features, asked: int | None, oldest: str, newest: int) -
     return opset
 
 
-def _for_onnxruntime() -> list[str]:
-    return [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
+def _in_c(
+    format: str,  # noqa: A002 - as above
+    version: object,
+    name: str | None,
+    frame: Sequence[int] | None,
+) -> Target:
+    if version is not None:
+        raise ExportError(
+            f"expected no opset and no onnxruntime version for {format}, found {version}: leave it out, or choose one "
+            f"of {', '.join(_run_on(ONNXRUNTIME))}"
+        )
+    return Target(name=name and check_identifier(name), frame=None if frame is None else check_frame(frame))
+
+
+def _run_on(what: str) -> list[str]:
+    return [name for name, kind in FORMATS.items() if kind.runs_on == what]

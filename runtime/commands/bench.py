@@ -15,12 +15,15 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from ..c.reading import is_source
+from ..c.targets import EMULATED
 from ..classifier import Classifier
 from ..errors import ArtefactError, KitError, SelfTestError
 from ..loading import load
 from ..processes import cpus
 from ..session import onnxruntime
 from ..text import as_json, complain, printable, say
+from . import footprints
 
 T = TypeVar("T")
 
@@ -69,8 +72,12 @@ Figures = dict[str, float | None]
 
 def read_budget(_context: click.Context, _option: click.Parameter, text: str) -> dict[str, float]:
     """Parse `p99_us=50,rss_mb=90`. Raises click.BadParameter for an unknown figure or a value that is not a number."""
-    budget: dict[str, float] = {}
-    for part in text.split(",") if text else ():
+    parts = text.split(",") if text else []
+    in_c = [part for part in parts if part.partition("=")[0].strip() in footprints.TITLES]
+    budget = footprints.read_budget(",".join(in_c))
+    for part in parts:
+        if part in in_c:
+            continue
         name, _, number = (word.strip() for word in part.partition("="))
         if name not in COLUMNS or name in budget:
             raise click.BadParameter(f"expected each of {', '.join(COLUMNS)} once at most, found {part.strip()!r}")
@@ -91,21 +98,32 @@ def read_budget(_context: click.Context, _option: click.Parameter, text: str) ->
     default="",
     callback=read_budget,
     help=f"Exit 1 where a figure is above its number, or below it for {' and '.join(AT_LEAST)}. "
-    f"Names: {', '.join(COLUMNS)}.",
+    f"Names: {', '.join(COLUMNS)}; of a model in C {', '.join(footprints.TITLES)}, as in flash=16k.",
 )
+@click.option(
+    "--target", "targets", type=click.Choice(EMULATED), multiple=True,
+    help="Of a model in C: what to measure it on. May be given again.  [default: those whose tools are installed]",
+)  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(0.1, 60), default=2.0, show_default=True, help="Time per artefact.")
 @click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
-def bench(artefacts: tuple[Path, ...], budget: dict[str, float], seconds: float, as_document: bool) -> None:
+def bench(
+    artefacts: tuple[Path, ...], budget: dict[str, float], targets: tuple[str, ...], seconds: float, as_document: bool
+) -> None:
     """Measure each ARTEFACT on this device, after its self-test.
 
     load: opening the file. cold: from the start of a fresh Python process to its first prediction. p50, p99: latency of
     classifying one array. images/s: throughput in batches of 64 and of 1,024 images. peak: peak memory of the fresh
     process, in MB of 2^20 bytes. A dash stands for a figure that cannot be measured here, or not
-    in 10 seconds.
+    in 10 seconds. A model in C is compiled for emulated targets: flash, RAM with what its caller keeps, stack, and
+    instructions an image, on AVR cycles.
     """
-    entries = [_entry(path, seconds) for path in artefacts]
-    say(as_json(entries) if as_document else _table(entries, machine()))
-    complaints = [line for entry in entries for line in _complaints(entry, budget)]
+    in_c = {name: limit for name, limit in budget.items() if name in footprints.TITLES}
+    others = {name: limit for name, limit in budget.items() if name not in in_c}
+    entries = [
+        footprints.entry(path, targets, in_c) if is_source(path) else _entry(path, seconds) for path in artefacts
+    ]
+    say(as_json(entries) if as_document else "\n".join(_tables(entries)))
+    complaints = [line for entry in entries for line in _complaints(entry, others)]
     for line in complaints:
         complain(line)
     if complaints:
@@ -230,8 +248,8 @@ def _entry(path: Path, seconds: float) -> dict[str, Any]:
 
 def _complaints(entry: dict[str, Any], budget: dict[str, float]) -> Iterator[str]:
     """Say why one artefact fails: its error, or each figure beyond its budget."""
-    if "error" in entry:
-        yield entry["error"]
+    if "error" in entry or "targets" in entry:
+        yield from [entry["error"]] if "error" in entry else entry.get("beyond", ())
         return
     for name, limit in budget.items():
         found, bound = entry[name], "at least" if name in AT_LEAST else "at most"
@@ -240,6 +258,19 @@ def _complaints(entry: dict[str, Any], budget: dict[str, float]) -> Iterator[str
             yield f"{expected} none: it cannot be measured here"
         elif found < limit if name in AT_LEAST else found > limit:
             yield f"{expected} {found:.6g}"
+
+
+def _tables(entries: list[dict[str, Any]]) -> Iterator[str]:
+    """Show what runs on this device in one table, and a model in C in one of its own."""
+    here = [entry for entry in entries if "targets" not in entry]
+    if here:
+        yield _table(here, machine())
+    for entry in entries:
+        if "targets" in entry:
+            yield printable(entry["artefact"])
+            yield from footprints.table(
+                {target: footprints.Footprint(**figures) for target, figures in entry["targets"].items()}
+            )
 
 
 def _table(entries: list[dict[str, Any]], machine: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ..artefact import EXTRA_FILE, Metadata, from_props, from_text
+from ..c.reading import is_source, read_source
 from ..classifier import Classifier
 from ..digest import digest
 from ..entries import PREFIX
@@ -56,6 +57,8 @@ def describe(path: Path) -> dict[str, Any]:
     Of a model that is not an artefact for this runtime, `error` says why, and the parts after the fault are left out.
     Raises ArtefactError where the file is not a model.
     """
+    if is_source(path):
+        return _of_source(path)
     data = read_artefact(path)
     parts = _zip_parts(data) if data.startswith(ZIP_START) else _onnx_parts(data)
     found: dict[str, Any] = {}
@@ -68,6 +71,15 @@ def describe(path: Path) -> dict[str, Any]:
             raise ArtefactError(message) from None
         found["error"] = message
     return {"artefact": str(path), "format": found.pop("format"), "size": len(data), "digest": digest(data), **found}
+
+
+def _of_source(path: Path) -> dict[str, Any]:
+    """Describe a model in C. Raises ArtefactError."""
+    source = read_source(path)
+    return {
+        "artefact": str(path), "format": "c" if path.is_dir() else "arduino", "size": source.size, "name": source.name,
+        "frame": source.frame and list(source.frame), **_contents(source.metadata),
+    }  # fmt: skip
 
 
 def _onnx_parts(data: bytes) -> Iterator[dict[str, Any]]:

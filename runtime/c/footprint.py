@@ -1,0 +1,132 @@
+"""What a model in C takes on a target: flash, RAM, stack, and instructions an image."""
+
+from __future__ import annotations
+
+import re
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import ToolchainError
+from ..image import Pixels
+from .programs import COUNT, HARNESS, RUN, RUN_SECONDS, STACK, Program, build, call, execute, linking, macros, unpack
+from .reading import Source
+from .targets import EMULATED, STANDARD, TARGETS, compiler, emulator, is_installed, tool
+
+MOST_IMAGES = 4
+VERSION = re.compile(r"version (\d+)\.(\d+)")
+ONE_BY_ONE, BEFORE = ("-accel", "tcg,one-insn-per-tb=on"), ("-singlestep",)  # of qemu since 8.1, and before
+
+
+class Footprint(NamedTuple):
+    """What a model takes.
+
+    flash: bytes of code and constants, without the self-test and the labels.
+    ram: bytes of variables, the model's and those that its caller keeps: state, probabilities, and one row.
+    stack: bytes, at the deepest.
+    instructions: mean number an image; on AVR cycles.
+    """
+
+    flash: int
+    ram: int
+    stack: int
+    instructions: float
+
+
+def footprint(
+    source: Source, target: str, images: Pixels, *, optimise: str = "-Os", count: int = MOST_IMAGES
+) -> Footprint:
+    """Measure a model on an emulated target.
+
+    images: uint8 [N, H, W, C], the first `count` of which are run.
+    optimise: the compiler's option.
+    Raises ToolchainError.
+    """
+    some = images[:count]
+    flash, ram = _sizes(source, target, optimise)
+    program = build(source, target, optimise=optimise)
+    stack = np.frombuffer(execute(program, STACK, some.tobytes(), len(some))[4:], "<u4").max()
+    counted = _cycles(program, some) if target == "avr" else _instructions(program, some)
+    return Footprint(flash, ram, int(stack), counted)
+
+
+def footprints(source: Source, images: Pixels, targets: Sequence[str] | None = None) -> dict[str, Footprint]:
+    """Measure a model on targets; None for all whose tools are installed and that it fits, at least one.
+
+    Raises ToolchainError.
+    """
+    if targets is not None:
+        return {target: footprint(source, target, images) for target in targets}
+    found = {}
+    for target in filter(is_installed, EMULATED):
+        with suppress(ToolchainError):  # it is larger than the target
+            found[target] = footprint(source, target, images)
+    return found
+
+
+def beyond(budget: Mapping[str, float], found: Mapping[str, Footprint]) -> Iterator[str]:
+    """Say which figures are above their budget."""
+    for target, taken in found.items():
+        for name, limit in budget.items():
+            if getattr(taken, name) > limit:
+                yield f"expected {name} of at most {limit:,.0f} on {target}, found {getattr(taken, name):,.0f}"
+
+
+def _sizes(source: Source, target: str, optimise: str) -> tuple[int, int]:
+    """Bytes of flash and of RAM by which a program with the model is larger than one without."""
+    (flash, ram), (flash_without, ram_without) = (
+        _linked(source, target, optimise, more) for more in (("-DKIT_MODEL",), ())
+    )
+    return flash - flash_without, ram - ram_without
+
+
+def _linked(source: Source, target: str, optimise: str, more: tuple[str, ...]) -> tuple[int, int]:
+    """Bytes of flash and of RAM of the smallest program, without its own function."""
+    about = TARGETS[target]
+    command = [*compiler(target), *STANDARD, *about.flags, optimise, *macros(source), *more, "-Wl,--gc-sections"]
+    with tempfile.TemporaryDirectory(prefix="kit-") as place:
+        folder = Path(place)
+        unpack(source, folder)
+        bare = [*linking(target), "-Wl,--entry=main"] if about.memory else []
+        files = [str(HARNESS / "minimal.c"), f"{source.name}.c"]
+        call([*command, "-I.", *files, *bare, "-o", "program"], folder)
+        symbols = call([tool(target, "nm"), "-S", "program"], folder).decode().splitlines()
+        (own,) = (int(line.split()[1], 16) for line in symbols if line.endswith(" main"))
+        text, data, bss = map(int, call([tool(target, "size"), "program"], folder).splitlines()[-1].split()[:3])
+    return text + data - own, data + bss
+
+
+def _cycles(program: Program, images: Pixels) -> float:
+    found = execute(program, COUNT, images.tobytes(), len(images))[4:]
+    return float(np.frombuffer(found, "<u8").mean())
+
+
+def _instructions(program: Program, images: Pixels) -> float:
+    """Count the instructions of the model's functions, and of the compiler's that they call, in qemu's log."""
+    with tempfile.TemporaryDirectory(prefix="kit-") as place:
+        folder = Path(place)
+        (folder / "program").write_bytes(program.content)
+        (folder / "input").write_bytes(struct.pack("<2I", RUN, len(images)) + images.tobytes())
+        command = emulator(program.target)
+        options = ONE_BY_ONE if _version(command[0]) >= (8, 1) else BEFORE
+        call([*command, "program", *options, "-d", "exec,nochain", "-D", "log"], folder, seconds=RUN_SECONDS)
+        start, end = (_address(folder, program.target, name) for name in ("_model_start", "_model_end"))
+        with (folder / "log").open("rb") as log:
+            counted = sum(start <= int(line.split(b"/", 2)[1], 16) < end for line in log if line.startswith(b"Trace"))
+        return counted / len(images)
+
+
+def _address(folder: Path, target: str, symbol: str) -> int:
+    lines = call([tool(target, "nm"), "program"], folder).decode().splitlines()
+    return next(int(line.split()[0], 16) for line in lines if line.split()[-1] == symbol)
+
+
+def _version(command: str) -> tuple[int, ...]:
+    """The version of qemu."""
+    found = VERSION.search(call([command, "--version"], Path.cwd()).decode(errors="replace"))
+    return tuple(map(int, found.groups())) if found else (0, 0)

@@ -1,0 +1,67 @@
+"""What models in C take on emulated targets, for `kit bench` and `kit export`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..c.footprint import Footprint, beyond, footprints
+from ..c.reading import read_source
+from ..errors import KitError
+from ..text import printable
+
+TITLES = {"flash": "flash, bytes", "ram": "RAM", "stack": "stack", "instructions": "instructions an image"}
+FRAME = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
+PREFIXES = {"k": 1024, "m": 1024**2}
+
+
+def read_budget(text: str) -> dict[str, float]:
+    """Parse `flash=16k,ram=1k`. Raises click.BadParameter."""
+    budget: dict[str, float] = {}
+    for part in text.split(",") if text else ():
+        name, _, number = (word.strip().lower() for word in part.partition("="))
+        factor = PREFIXES.get(number[-1:], 1)
+        try:
+            value = float(number.rstrip("km")) * factor
+        except ValueError:
+            value = -1
+        if name not in TITLES or name in budget or not 0 <= value < float("inf"):
+            raise click.BadParameter(
+                f"expected each of {', '.join(TITLES)} once at most, as flash=16k with k for 1,024, found {part!r}"
+            )
+        budget[name] = value
+    return budget
+
+
+def read_frame(text: str | None) -> tuple[int, int] | None:
+    """Read a camera's width and height, such as 320x240; None where there are none. Raises click.BadParameter."""
+    if text is None:
+        return None
+    found = FRAME.fullmatch(text)
+    if not found:
+        raise click.BadParameter(f"expected width and height in pixels, such as 320x240, found {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def table(found: Mapping[str, Footprint]) -> list[str]:
+    """Show figures, a line a target."""
+    rows = [("target", *TITLES.values())]
+    rows += [(target, *(f"{value:,.0f}" for value in taken)) for target, taken in found.items()]
+    first, *rest = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], rest)]) for row in rows]
+
+
+def entry(path: Path, targets: Sequence[str], budget: Mapping[str, float]) -> dict[str, Any]:
+    """Measure for `kit bench`: figures by target, ready for JSON, or an error."""
+    try:
+        source = read_source(path)
+        found = footprints(source, source.metadata.golden.images, targets or None)
+    except KitError as error:
+        return {"artefact": str(path), "error": str(error)}
+    errors = [f"{printable(path)}: {line}" for line in beyond(budget, found)]
+    figures = {target: taken._asdict() for target, taken in found.items()}
+    return {"artefact": str(path), "targets": figures, **({"beyond": errors} if errors else {})}

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..config import FitConfig
 from ..data.dataset import Dataset, Split
 from ..data.memory import limit_or_default
-from .copies import exact_copies, near_copies
+from ..errors import ConfigError
+from .copies import exact_copies, memory_of, near_copies
 
 PARTS = ("train", "val", "test")
 UNIFORM = 2  # grey levels between the darkest and the brightest pixel of a blank image, at most
@@ -33,7 +34,8 @@ class Finding(NamedTuple):
     image: its path, its row of Parquet, or its position; empty for a class.
     label: its class.
     other: the image that it is a copy of, or the label that is likelier; empty for none.
-    score: 0-1, smaller for what is surer: the probability of its label, a share of the usual distance, or 0.
+    score: 0-1, smaller for what is surer: the probability of its label, what a copy leaves of the other image as
+        a share of what alterations leave at most, or 0.
     """
 
     kind: str
@@ -91,11 +93,22 @@ def audit(
     limit = limit_or_default(memory_limit)
     every, found = _All.of(data), cheap_findings(data)
     if near:
+        _check_memory(every, limit)
         found += _near(every, progress, {finding.image for finding in found if "copy" in finding.kind})
     if labels:
         found += _labels(data, config, progress, limit)
     found.sort(key=lambda finding: (KINDS.index(finding.kind), finding.score))
     return [finding._asdict() for finding in found]
+
+
+def _check_memory(every: "_All", limit: int) -> None:
+    """Raise ConfigError where the search for near copies would take more than the limit."""
+    count = sum(len(split) for _, split in every.splits)
+    if memory_of(count) > limit:
+        raise ConfigError(
+            f"memory_limit: expected at least {memory_of(count):,} bytes for near copies among {count:,} images, found "
+            f"{limit:,}: raise --memory-limit, or leave them out with --no-near"
+        )
 
 
 def cheap_findings(data: Dataset) -> list[Finding]:

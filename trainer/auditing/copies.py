@@ -1,20 +1,24 @@
-"""Copies: images that are equal, and images that are much nearer to each other than to any others."""
+"""Copies: images that are equal, and images that are re-encoded, resized or slightly cropped ones of others."""
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import normalize
 
-SIDE = 12  # of the small grey image that is compared
-CROPS = (0.0, 0.04)  # share of each side that is cut off, so that slightly cropped copies are found
-NEIGHBOURS = 9  # one image in so many stands for the usual distance: that of the ninth nearest image
-RATIO = 0.35  # of the usual distance, below which two images are copies
-FARTHEST = 0.35  # distance of two small images of length 1, above which they never are
+from .aligned import BLUR, SAMPLES, grey_images, ratios, sampled
+from .aligned import SIDE as LARGEST
+
+SIDE = 8  # of the small images, whose nearest are looked at closely
+CROPS = (0.0, 0.036, 0.072)  # share of each side that is cut off before the nearest are found
+ROUGH, STEP = 0.018, 0.0045  # between the crops that are tried on all of the nearest, and on the best of them
+CLOSE = 4.0  # how many times a copy's limit the best may leave for STEP to be tried
+RATIO, FARTHEST = 0.25, 2.0  # of what the others leave, up to so many limits: what a copy may leave where they are far
+PARTS = 8  # of the images, each of which gives its nearest
+PRODUCTS = 2**20  # of small images at a time
 BLOCK = 1024
 
 
@@ -27,11 +31,19 @@ class Blocks(Protocol):
 
 
 class Pair(NamedTuple):
-    """Two rows of images, the later one first, and their distance as a share of the usual one."""
+    """Two rows of images, the later one first, and a ratio below 1, smaller for what is surer.
+
+    ratio: what one image leaves of the other, as a share of what alterations leave at most.
+    """
 
     row: int
     other: int
     ratio: float
+
+
+def memory_of(count: int) -> int:
+    """Bytes that `near_copies` holds of so many images: grey, sampled, and small."""
+    return count * (2 * LARGEST**2 + 2 * SAMPLES**2 + 4 * SIDE**2)
 
 
 def exact_copies(images: Blocks) -> list[list[int]]:
@@ -48,57 +60,70 @@ def exact_copies(images: Blocks) -> list[list[int]]:
 def near_copies(images: Blocks, *, progress: Callable[[int, int], None] | None = None) -> list[Pair]:
     """Find pairs of images that are re-encoded, resized or slightly cropped copies.
 
-    An image's nearest other is its copy if it is nearer than RATIO times the ninth nearest, as estimated by the nearest
-    of a random ninth of the images (the ratio test of D. Lowe, "Distinctive Image Features from Scale-Invariant
-    Keypoints", IJCV 2004). Uniform images are left out.
+    The images that are nearest to an image at SIDE × SIDE, cropped by each of CROPS, are looked at closely: see
+    `aligned`. The best of each crop is its copy if the image leaves no more of it than alterations do, or up to twice
+    that where it leaves four times as much of the others. Uniform images are left out.
 
     images: uint8 [N, H, W, C].
     progress: called with the number of images done and of all.
     """
-    plain, varied = small_images(images, 0.0)
-    order = torch.randperm(len(plain), generator=torch.Generator().manual_seed(0))
-    shuffled, places_of = plain[order], order.argsort()
-    ninth = max(1, len(plain) // NEIGHBOURS)
-    best, usual = torch.full((len(plain),), -1.0), torch.full((len(plain),), -1.0)
-    nearest = torch.zeros(len(plain), dtype=torch.int64)
-    for crop in CROPS:
-        queries = plain if crop == 0 else small_images(images, crop)[0]
-        for start in range(0, len(plain), BLOCK):
-            rows = slice(start, min(start + BLOCK, len(plain)))
-            products = queries[rows] @ shuffled.T
-            products[torch.arange(len(products)), places_of[rows]] = -1.0  # of itself
-            found, places = products.max(1)
-            nearest[rows] = torch.where(found > best[rows], order[places], nearest[rows])
-            best[rows] = torch.maximum(best[rows], found)
-            usual[rows] = torch.maximum(usual[rows], products[:, :ninth].max(1).values)
-            if progress and crop == CROPS[-1]:
-                progress(rows.stop, len(plain))
-    return list(_pairs(best, usual, nearest, varied))
+    grey = torch.cat([grey_images(block) for block in images.split(BLOCK)])
+    fine = torch.cat([sampled(block, SAMPLES, 0.0, BLUR).half() for block in grey.split(BLOCK)])
+    count = max(1, min(PARTS, len(grey) // 2))
+    parts = [_small(grey[part::count], 0.0) for part in range(count)]
+    products = torch.empty(max(PRODUCTS, len(parts[0])))
+    found: dict[tuple[int, int], float] = {}
+    for rows in torch.arange(len(grey)).split(max(1, PRODUCTS // len(parts[0]))):
+        for crop in CROPS:
+            others = _nearest(_small(grey[rows], crop), rows, parts, products)
+            score, other = _best(grey[rows], fine, others, crop)
+            for at in (score < 1).nonzero()[:, 0].tolist():
+                row, near = int(rows[at]), int(other[at])
+                if near != row:  # as in a set of one
+                    pair = max(row, near), min(row, near)
+                    found[pair] = min(float(score[at]), found.get(pair, 1.0))
+        if progress:
+            progress(int(rows[-1]) + 1, len(grey))
+    return [Pair(*pair, ratio) for pair, ratio in found.items()]
 
 
-def small_images(images: Blocks, crop: float) -> tuple[Tensor, Tensor]:
-    """Bring images to grey, SIDE × SIDE, of mean 0 and length 1: float32 [N, SIDE²]; and say which vary at all: [N]."""
-    found = []
-    for block in images.split(BLOCK):
-        grey = block.cpu().float().mean(3)[:, None]
-        cut = max(1, round(crop * min(grey.shape[2:]))) if crop else 0
-        if cut and min(grey.shape[2:]) > 2 * cut:
-            grey = grey[:, :, cut:-cut, cut:-cut]
-        small = interpolate(grey, (SIDE, SIDE), mode="area" if min(grey.shape[2:]) >= SIDE else "bilinear").flatten(1)
-        found.append(small - small.mean(1, keepdim=True))
-    rows = torch.cat(found)
-    lengths = rows.norm(dim=1, keepdim=True)
-    return rows / lengths.clamp(min=1e-6), lengths[:, 0] > SIDE  # a deviation of more than one grey level
+def _small(grey: Tensor, crop: float) -> Tensor:
+    """Bring images to SIDE × SIDE, of mean 0 and length 1: float32 [N, SIDE²]."""
+    blur = max(grey.shape[1:]) / SIDE / 2
+    return normalize(torch.cat([sampled(block, SIDE, crop, blur) for block in grey.split(BLOCK)]))
 
 
-def _pairs(best: Tensor, usual: Tensor, nearest: Tensor, varied: Tensor) -> Iterator[Pair]:
-    distances, usually = ((2 - 2 * products).clamp(min=0).sqrt() for products in (best, usual))
-    ratios = distances / usually.clamp(min=1e-6)
-    seen = set()
-    close = (ratios < RATIO) & (distances < FARTHEST) & varied & varied[nearest]
-    for row in np.flatnonzero(close.numpy()).tolist():
-        other = int(nearest[row])
-        pair = max(row, other), min(row, other)
-        if pair not in seen:
-            seen.add(pair)
-            yield Pair(*pair, float(ratios[row]))
+def _nearest(queries: Tensor, rows: Tensor, parts: list[Tensor], memory: Tensor) -> Tensor:
+    """Find the image of each part that is nearest to each query, other than itself: its row, [N, P].
+
+    The image i of part p is row i · P + p.
+    """
+    found, count = [], len(parts)
+    for number, part in enumerate(parts):
+        products = memory[: len(queries) * len(part)].view(len(queries), len(part))
+        torch.mm(queries, part.T, out=products)
+        own = (rows % count == number).nonzero()[:, 0]
+        products[own, rows[own] // count] = -1.0
+        found.append(products.max(1).indices * count + number)
+    return torch.stack(found, 1)
+
+
+def _best(grey: Tensor, fine: Tensor, others: Tensor, crop: float) -> tuple[Tensor, Tensor]:
+    """Find which of others, [N, K], is the likeliest copy of each image, cropped about so much; and its ratio: [N].
+
+    Where the others are far, a copy may be farther than it may among look-alikes: this is the ratio test of D. Lowe,
+    "Distinctive Image Features from Scale-Invariant Keypoints", IJCV 2004.
+    """
+    scores = ratios(grey, fine[others].float(), _crops(crop, ROUGH))
+    (score, place), usual = scores.min(1), scores.median(1).values
+    other = others.gather(1, place[:, None])
+    close = (score < CLOSE).nonzero()[:, 0]
+    if len(close):
+        score[close] = ratios(grey[close], fine[other[close]].float(), _crops(crop, STEP))[:, 0]
+    return score / (RATIO * usual).clamp(1, FARTHEST), other[:, 0]
+
+
+def _crops(middle: float, step: float) -> tuple[float, ...]:
+    """List the crops around one, up to ROUGH from it."""
+    count = round(ROUGH / step)
+    return tuple(middle + step * number for number in range(-count, count + 1) if middle + step * number >= 0)

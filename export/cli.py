@@ -1,6 +1,7 @@
 """`kit export`."""
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,18 @@ from .formats import COMPILER, FORMATS, Format
 from .gate.verification import Verification, load_images
 
 
+def reading(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """Make a callback of an option whose text is read; None where it is not given. Its error is a wrong call's."""
+
+    def callback(_context: click.Context, _option: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else read(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
+
+
 @click.command()
 @click.argument("checkpoint_or_run", type=click.Path(path_type=Path), required=False)
 @click.option("--format", "formats", type=click.Choice(list(FORMATS)), multiple=True, default=["onnx"],
@@ -36,7 +49,7 @@ from .gate.verification import Verification, load_images
 @click.option("--name", help="Of a model in C: prefix of its symbols.  [default: made of the data's name]")
 @click.option(
     "--frame",
-    callback=lambda _context, _option, text: read_frame(text),
+    callback=reading(read_frame),
     metavar="WIDTHxHEIGHT",
     help="Of a model in C: size of a camera's frames that it takes too, such as 320x240.",
 )
@@ -49,7 +62,7 @@ from .gate.verification import Verification, load_images
 )
 @click.option(
     "--budget",
-    callback=lambda _context, _option, text: read_budget(text),
+    callback=reading(read_budget),
     default="",
     metavar="NAME=NUMBER,...",
     help="Of a model in C: refuse one that takes more on a target, such as "

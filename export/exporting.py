@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from runtime.artefact import Metadata
 from runtime.c.footprint import Footprint
 from runtime.c.model import CompiledModel
 from runtime.c.reading import files_in
@@ -27,7 +28,7 @@ from .arithmetic.quantise import Quantised
 from .description import describe
 from .errors import ExportError
 from .features.running import features_of
-from .formats import FORMATS
+from .formats import FORMATS, Format
 from .formats.target import target_for
 from .gate.compiled import check_compiled, measure
 from .gate.features import check_features
@@ -93,10 +94,7 @@ def export(
     if format not in FORMATS:
         raise ExportError(f"expected a format out of {', '.join(FORMATS)}, found {format!r}")
     kind, file = FORMATS[format], output_path(path, format)
-    usual, agreement = kind.limits(checkpoint.features is not None)
-    thresholds = checkpoint.decision.thresholds if checkpoint.decision else ()
-    gate = gate_for(usual if tolerance is None else tolerance, agreement, thresholds)
-    module = kind.load()
+    gate, module = _gate_of(kind, checkpoint, tolerance), kind.load()
     target = target_for(format, opset, target_ort, checkpoint.features, name=name, frame=frame)
     numbers = module.prepare(checkpoint)
     proved = prover(checkpoint, numbers)
@@ -107,24 +105,35 @@ def export(
     data = module.write(numbers, metadata, target, **more)
     measured: Mapping[str, Footprint] = {}
     with written(file, data, module.open_artefact) as artefact:
-        if isinstance(numbers, Head):
-            parity = check_features(artefact, metadata, checkpoint, numbers, gate)
-        else:
-            images = probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images)
-            own = partial(arithmetic_probabilities, numbers.arithmetic())
-            parity = check_parity(artefact, metadata, images, trained, gate, own)
-            if isinstance(artefact, CompiledModel):
-                check_compiled(artefact, metadata, images, module.in_8_bits(numbers, metadata))
-                measured = measure(artefact.source, targets, budget or {})
-        if metadata.has_familiarity:
-            from .gate.familiarity import check_familiarity  # here, since it imports onnx
-
-            check_familiarity(data, checkpoint, gate)
+        parity = _compared(artefact, data, metadata, checkpoint, numbers, gate)
+        if isinstance(artefact, CompiledModel):
+            check_compiled(artefact, metadata, checkpoint.sample_images, module.in_8_bits(numbers, metadata))
+            measured = measure(artefact.source, targets, budget or {})
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
-    return report(
-        format, file, data, parity=parity, tolerance=gate.tolerance, proof=proof, verification=verification,
-        footprints=measured,
-    )  # fmt: skip
+    found = {"parity": parity, "proof": proof, "verification": verification, "footprints": measured}
+    return report(format, file, data, tolerance=gate.tolerance, **found)
+
+
+def _compared(
+    artefact: Artefact, data: Any, metadata: Metadata, checkpoint: Checkpoint, numbers: Any, gate: Gate
+) -> Parity:
+    """Compare an opened artefact with the trained model. Raises ParityError.
+
+    data: its content.
+    numbers: what its format's module prepared.
+    """
+    if isinstance(numbers, Head):
+        parity = check_features(artefact, metadata, checkpoint, numbers, gate)
+    else:
+        trained = partial(reference_probabilities, checkpoint)
+        images = probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images)
+        own = partial(arithmetic_probabilities, numbers.arithmetic())
+        parity = check_parity(artefact, metadata, images, trained, gate, own)
+    if metadata.has_familiarity:
+        from .gate.familiarity import check_familiarity  # here, since it imports onnx
+
+        check_familiarity(data, checkpoint, gate)
+    return parity
 
 
 def output_path(
@@ -165,6 +174,12 @@ def written(path: Path, data: Content, open_artefact: Callable[[Path], Artefact]
             for name, content in data.items():
                 (part / name).write_bytes(content)
             yield open_artefact(part)
+
+
+def _gate_of(kind: Format, checkpoint: Checkpoint, tolerance: float | None) -> Gate:
+    usual, agreement = kind.limits(checkpoint.features is not None)
+    thresholds = checkpoint.decision.thresholds if checkpoint.decision else ()
+    return gate_for(usual if tolerance is None else tolerance, agreement, thresholds)
 
 
 def gate_for(tolerance: float, agreement: float = 1.0, thresholds: tuple[Threshold, ...] = ()) -> Gate:

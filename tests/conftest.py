@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 import kit
 from export import export
 from export.formats import FORMATS
+from tests.formats import FILES
 from tests.interpreter import Kit
 from trainer import Checkpoint, Dataset, Fit, FitConfig, Split, fit, load_data
 
@@ -44,7 +45,7 @@ def checkpoint(digits_fit: Fit) -> Checkpoint:
 def exported(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The digits checkpoint as an artefact of every format."""
     folder = tmp_path_factory.mktemp("exported")
-    return {name: export(checkpoint, name, folder / f"model{FORMATS[name].suffix}").path for name in FORMATS}
+    return {name: export(checkpoint, name, folder / f"model{FORMATS[name].suffix}").path for name in FILES}
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,10 @@ from runtime.c.footprint import Footprint, beyond, footprints
 from runtime.c.model import CompiledModel
 from runtime.c.reading import Source
 from runtime.c.targets import EMULATED
+from runtime.image import Pixels
 
 from ..errors import ExportError, ParityError
-from .parity import Answer, Gate, Probes, answers, compare
+from .parity import Answer, Gate, answers, compare, probes
 
 FLOAT, INTEGER = 1e-6, 2e-5  # largest differences from onnx-int8's probabilities
 FRAMES = 4
@@ -19,17 +20,19 @@ FILE = "onnx-int8's"
 ADVICE = "report it with the checkpoint and the version of the compiler"
 
 
-def check_compiled(model: CompiledModel, metadata: Metadata, probes: Probes, in_8_bits: Answer) -> None:
+def check_compiled(model: CompiledModel, metadata: Metadata, sample: Pixels, in_8_bits: Answer) -> None:
     """Compare with onnx-int8 on all probes, with and without floating point; run the self-test and camera frames.
 
+    sample: training images, uint8 [S, H, W, C].
     in_8_bits: what onnx-int8 answers.
     Raises ParityError.
     """
-    expected = answers(in_8_bits, probes.images)
+    on = probes(metadata.image, metadata.golden.images, sample)
+    expected = answers(in_8_bits, on.images)
     thresholds = metadata.decision.thresholds if metadata.decision else ()
     for program, tolerance in ((model, FLOAT), (model.in_integers(), INTEGER)):
         gate = Gate(tolerance=tolerance, advice=ADVICE, thresholds=thresholds)
-        compare(answers(program.probabilities, probes.images), expected, probes.names, metadata.labels, gate, FILE)
+        compare(answers(program.probabilities, on.images), expected, on.names, metadata.labels, gate, FILE)
         _expect(program.selftest() == 0, "golden examples that agree", "others")
     if model.source.frame:
         _check_frames(model, metadata, *model.source.frame)

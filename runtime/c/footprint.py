@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,13 +12,11 @@ import numpy as np
 
 from ..errors import ToolchainError
 from ..image import Pixels
-from .programs import COUNT, HARNESS, RUN, RUN_SECONDS, STACK, Program, build, call, execute, linking, macros, unpack
+from .programs import COUNT, HARNESS, STACK, Program, build, call, execute, linking, macros, unpack
 from .reading import Source
-from .targets import EMULATED, STANDARD, TARGETS, compiler, emulator, is_installed, tool
+from .targets import EMULATED, STANDARD, TARGETS, compiler, is_installed, tool
 
 MOST_IMAGES = 4
-VERSION = re.compile(r"version (\d+)\.(\d+)")
-ONE_BY_ONE, BEFORE = ("-accel", "tcg,one-insn-per-tb=on"), ("-singlestep",)  # of qemu since 8.1, and before
 
 
 class Footprint(NamedTuple):
@@ -50,9 +46,8 @@ def footprint(
     some = images[:count]
     flash, ram = _sizes(source, target, optimise)
     program = build(source, target, optimise=optimise)
-    stack = np.frombuffer(execute(program, STACK, some.tobytes(), len(some))[4:], "<u4").max()
-    counted = _cycles(program, some) if target == "avr" else _instructions(program, some)
-    return Footprint(flash, ram, int(stack), counted)
+    stack = np.frombuffer(execute(program, STACK, some.tobytes(), len(some)), "<u4").max()
+    return Footprint(flash, ram, int(stack), _counted(program, some))
 
 
 def footprints(source: Source, images: Pixels, targets: Sequence[str] | None = None) -> dict[str, Footprint]:
@@ -101,32 +96,7 @@ def _linked(source: Source, target: str, optimise: str, more: tuple[str, ...]) -
     return text + data - own, data + bss
 
 
-def _cycles(program: Program, images: Pixels) -> float:
-    found = execute(program, COUNT, images.tobytes(), len(images))[4:]
-    return float(np.frombuffer(found, "<u8").mean())
-
-
-def _instructions(program: Program, images: Pixels) -> float:
-    """Count the instructions of the model's functions, and of the compiler's that they call, in qemu's log."""
-    with tempfile.TemporaryDirectory(prefix="kit-") as place:
-        folder = Path(place)
-        (folder / "program").write_bytes(program.content)
-        (folder / "input").write_bytes(struct.pack("<2I", RUN, len(images)) + images.tobytes())
-        command = emulator(program.target)
-        options = ONE_BY_ONE if _version(command[0]) >= (8, 1) else BEFORE
-        call([*command, "program", *options, "-d", "exec,nochain", "-D", "log"], folder, seconds=RUN_SECONDS)
-        start, end = (_address(folder, program.target, name) for name in ("_model_start", "_model_end"))
-        with (folder / "log").open("rb") as log:
-            counted = sum(start <= int(line.split(b"/", 2)[1], 16) < end for line in log if line.startswith(b"Trace"))
-        return counted / len(images)
-
-
-def _address(folder: Path, target: str, symbol: str) -> int:
-    lines = call([tool(target, "nm"), "program"], folder).decode().splitlines()
-    return next(int(line.split()[0], 16) for line in lines if line.split()[-1] == symbol)
-
-
-def _version(command: str) -> tuple[int, ...]:
-    """The version of qemu."""
-    found = VERSION.search(call([command, "--version"], Path.cwd()).decode(errors="replace"))
-    return tuple(map(int, found.groups())) if found else (0, 0)
+def _counted(program: Program, images: Pixels) -> float:
+    """Mean number of instructions, or of cycles, inside the model's functions, as the machine's own counter has it."""
+    found = execute(program, COUNT, images.tobytes(), len(images))
+    return float(np.frombuffer(found, "<u8").mean()) / TARGETS[program.target].ticks

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ToolchainError
 from ..image import Pixels
-from .programs import FLASH_OF_AVR, RUN, SELFTEST, Program, build, execute
+from .programs import AVR, FLASH_OF_AVR, RUN, SELFTEST, Program, build, execute
 from .reading import ABOUT, Source, read_source
 from .targets import HOST
 
@@ -66,7 +66,7 @@ class CompiledModel:
 
     def selftest(self) -> int:
         """Run the golden examples: how many differ, and one more for weights that changed."""
-        (failed,) = np.frombuffer(execute(self._program, SELFTEST)[4:], "<i4")
+        (failed,) = np.frombuffer(execute(self._program, SELFTEST), "<i4")
         return int(failed)
 
     def of_frames(self, frames: Pixels) -> Iterator[tuple[str, NDArray[np.float32], Pixels]]:
@@ -86,14 +86,14 @@ class CompiledModel:
 
     def _answers(self, program: Program, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         classes, step = len(self.metadata.labels), len(images)
-        if program.target == "avr":
+        if program.target == AVR:
             step = (FLASH_OF_AVR - AVR_ROOM - program.size) // images[0].nbytes
         if step < 1 and len(images):
             raise ToolchainError(
                 f"expected an image to fit behind the program for {program.target}, found it too large"
             )
         parts = [images[start : start + step] for start in range(0, len(images), max(1, step))]
-        found = b"".join(execute(program, RUN, part.tobytes(), len(part))[4:] for part in parts)
+        found = b"".join(execute(program, RUN, part.tobytes(), len(part)) for part in parts)
         rows = np.frombuffer(found, "<u4").reshape(-1, classes + 1)
         if len(rows) != len(images):
             raise ToolchainError(f"expected {len(images):,} answers of the program, found {len(rows):,}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import struct
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +22,9 @@ from .targets import STANDARD, TARGETS, WARNINGS, compiler, emulator, tool
 HARNESS = Path(__file__).parent / "harness"
 RUN, SELFTEST, COUNT, STACK = range(4)
 COMPILE_SECONDS, RUN_SECONDS = 300, 600
-FLASH_OF_AVR = 2**18  # bytes; the images lie behind the program
+FLASH_OF_AVR, NEAR_OF_AVR = 2**18, 2**16  # bytes; the images lie behind the program, which is read by 16 bits
+RAM_OF_AVR = 2**13 - 2**9  # bytes, less what is left to the stack
+PROGRAM, AVR = "program.exe", "avr"
 SHOWN = 300  # characters of what a tool says
 ESCAPES, HEXADECIMAL = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"[0-9a-f]+")
 
@@ -59,10 +65,8 @@ def build(
         unpack(source, folder)
         call([*command, *(WARNINGS if warnings else ()), "-c", f"{source.name}.c", "-o", "model.o"], folder)
         harness = [str(HARNESS / file) for file in ("harness.c", *about.board)]
-        call([*command, "-I.", f"-I{HARNESS}", *harness, "model.o", *linking(target), "-o", "program"], folder)
-        program = folder / "program"
-        if not program.exists():  # as Windows has it
-            program = folder / "program.exe"
+        call([*command, "-I.", f"-I{HARNESS}", *harness, "model.o", *linking(target), "-o", PROGRAM], folder)
+        program = folder / PROGRAM
         return Program(target, program.read_bytes(), flash(target, program))
 
 
@@ -84,11 +88,20 @@ def linking(target: str) -> list[str]:
 
 
 def flash(target: str, program: Path) -> int:
-    """Bytes of flash that a program for an emulated machine takes; 0 for this machine's."""
+    """Bytes of flash that a program for an emulated machine takes; 0 for this machine's.
+
+    Raises ToolchainError where it does not fit an AVR, whose linker does not look.
+    """
     if not TARGETS[target].prefix:
         return 0
-    text, data = call([tool(target, "size"), program.name], program.parent).splitlines()[-1].split()[:2]
-    return int(text) + int(data)
+    sizes = call([tool(target, "size"), program.name], program.parent).splitlines()[-1].split()
+    text, data, bss = map(int, sizes[:3])
+    if target == AVR and (text + data > NEAR_OF_AVR or data + bss > RAM_OF_AVR):
+        raise ToolchainError(
+            f"expected at most {NEAR_OF_AVR:,} bytes of flash and {RAM_OF_AVR:,} of RAM for {target}, found "
+            f"{text + data:,} and {data + bss:,}: train on smaller images or fewer classes, or use a larger processor"
+        )
+    return text + data
 
 
 def execute(program: Program, mode: int, images: bytes = b"", count: int = 0) -> bytes:
@@ -101,17 +114,20 @@ def execute(program: Program, mode: int, images: bytes = b"", count: int = 0) ->
     given = struct.pack("<2I", mode, count) + images
     with tempfile.TemporaryDirectory(prefix="kit-") as place:
         folder = Path(place)
-        path = folder / "program"
+        path = folder / PROGRAM
         path.write_bytes(program.content)
         path.chmod(0o700)
         command = emulator(program.target)
-        if program.target == "avr":
-            return _on_avr(command, folder, program, given)
         if not command:
-            return call([str(path)], folder, given, RUN_SECONDS)
-        (folder / "input").write_bytes(given)
-        call([*command, str(path)], folder, seconds=RUN_SECONDS)
-        return (folder / "output").read_bytes()
+            output = call([str(path)], folder, given, RUN_SECONDS)
+        elif program.target == AVR:
+            output = _on_avr(command, folder, given)
+        else:
+            (folder / "input").write_bytes(given)
+            counting = TARGETS[program.target].counting if mode == COUNT else ()
+            call([command[0], *counting, *command[1:], PROGRAM], folder, seconds=RUN_SECONDS)
+            output = (folder / "output").read_bytes()
+        return output[4:]
 
 
 def call(
@@ -123,24 +139,42 @@ def call(
     """
     name = Path(command[0]).name
     try:
-        found = subprocess.run(  # noqa: S603 - SECURITY.md names these processes
-            command, cwd=folder, input=given, capture_output=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise ToolchainError(f"expected {name} to end within {seconds:.0f} s, found that it did not") from None
+        process = subprocess.Popen(  # noqa: S603 - SECURITY.md names these processes
+            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
     except OSError as error:
         raise ToolchainError(f"expected to run {name}, found: {error.strerror}: check how it is installed") from None
-    if found.returncode:
-        said = (found.stderr or found.stdout).decode(errors="replace")
-        first = next((line for line in said.splitlines() if "error" in line.lower()), said)
-        raise ToolchainError(f"expected {name} to succeed, found status {found.returncode}: {one_line(first)[:SHOWN]}")
-    return found.stderr if errors else found.stdout
+    with process:
+        try:
+            output, said = process.communicate(given, seconds)
+        except BaseException as error:
+            _kill(process)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise ToolchainError(f"expected {name} to end within {seconds:.0f} s, found that it did not") from None
+    if process.returncode:
+        lines = (said or output).decode(errors="replace").splitlines()
+        first = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
+        raise ToolchainError(
+            f"expected {name} to succeed, found status {process.returncode}: {one_line(first)[:SHOWN]}"
+        )
+    return said if errors else output
 
 
-def _on_avr(command: Sequence[str], folder: Path, program: Program, given: bytes) -> bytes:
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and those that it started."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _on_avr(command: Sequence[str], folder: Path, given: bytes) -> bytes:
     """Run on an ATmega: the input lies in flash behind the program, the output is hexadecimal lines."""
-    objcopy = tool(program.target, "objcopy")
-    call([objcopy, "-O", "binary", "program", "flash"], folder)
+    objcopy = tool(AVR, "objcopy")
+    call([objcopy, "-O", "binary", PROGRAM, "flash"], folder)
     flash = folder / "flash"
     flash.write_bytes(flash.read_bytes() + given)
     call([objcopy, "-I", "binary", "-O", "ihex", "flash", "flash.hex"], folder)
@@ -148,5 +182,5 @@ def _on_avr(command: Sequence[str], folder: Path, program: Program, given: bytes
     lines = [line.strip(" .") for line in ESCAPES.sub("", said).splitlines()]
     status = next((line for line in lines if line.startswith("=")), "=nothing")
     if status != "=0":
-        raise ToolchainError(f"expected the program for {program.target} to end with =0, found {status}")
+        raise ToolchainError(f"expected the program for {AVR} to end with =0, found {status}")
     return bytes.fromhex("".join(line for line in lines if HEXADECIMAL.fullmatch(line)))

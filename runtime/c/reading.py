@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -37,8 +38,9 @@ class Source(NamedTuple):
 
 
 def is_source(path: Path) -> bool:
-    """Whether a path is that of a model in C: a folder, or a library."""
-    return path.is_dir() or path.name.lower().endswith(LIBRARY)
+    """Whether a path is that of a model in C: a folder with its kit.json, or a library."""
+    named = path.name.lower().endswith(LIBRARY)
+    return named or os.path.isfile(path / EXTRA_FILE)  # noqa: PTH113 - Path raises for a name that is too long
 
 
 def read_source(path: Path) -> Source:

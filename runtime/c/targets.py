@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -14,16 +15,8 @@ HOST = "host"
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 STANDARD = ("-std=c99", "-ffunction-sections", "-fdata-sections")
 ARM = "arm-none-eabi"
-SEMIHOSTING = (
-    "-semihosting-config",
-    "enable=on,target=native",
-    "-display",
-    "none",
-    "-monitor",
-    "none",
-    "-serial",
-    "none",
-)
+SILENT = ("-display", "none", "-monitor", "none", "-serial", "none")
+SEMIHOSTING = ("-semihosting-config", "enable=on,target=native", *SILENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +28,7 @@ class Target:
     memory: addresses and lengths of flash and RAM, for `bare.ld`; empty where the tools know them.
     board: files of the harness that are its own.
     emulator: command that runs a program, whose name follows; empty for this machine.
+    counting: options of it while instructions are counted. ticks: of the harness's counter, in one of them.
     packages: Debian's, which have all of it.
     """
 
@@ -43,6 +37,8 @@ class Target:
     memory: tuple[str, ...] = ()
     board: tuple[str, ...] = ()
     emulator: tuple[str, ...] = ()
+    counting: tuple[str, ...] = ()
+    ticks: float = 1.0
     packages: tuple[str, ...] = ()
 
 
@@ -52,13 +48,16 @@ def _bare(flash: str, flash_length: str, ram: str, ram_length: str, stack: str) 
     return tuple(f"-Wl,--defsym={name}={value}" for name, value in zip(names, values, strict=True))
 
 
-def _cortex(machine: str, flags: tuple[str, ...], memory: tuple[str, ...]) -> Target:
+def _cortex(machine: str, megahertz: int, flags: tuple[str, ...], memory: tuple[str, ...]) -> Target:
+    """A board of qemu. With -icount shift=10 an instruction takes 1.024 µs of its clock, which the harness reads."""
     return Target(
         prefix=f"{ARM}-",
         flags=("-mthumb", *flags, "-ffreestanding"),
         memory=memory,
         board=("cortex_m.c", "semihosting.c", "memory.c"),
-        emulator=("qemu-system-arm", "-M", machine, *SEMIHOSTING, "-kernel"),
+        emulator=("qemu-system-arm", *SEMIHOSTING, "-M", machine, "-kernel"),
+        counting=("-icount", "shift=10"),
+        ticks=1.024 * megahertz,
         packages=(f"gcc-{ARM}", "qemu-system-arm"),
     )
 
@@ -66,15 +65,18 @@ def _cortex(machine: str, flags: tuple[str, ...], memory: tuple[str, ...]) -> Ta
 MPS2 = _bare("0x0", "0x400000", "0x20000000", "0x400000", "0x10000")
 TARGETS = {
     HOST: Target(prefix="", board=("host.c",)),
-    "cortex-m0": _cortex("microbit", ("-mcpu=cortex-m0",), _bare("0x0", "0x40000", "0x20000000", "0x4000", "0x800")),
-    "cortex-m3": _cortex("mps2-an385", ("-mcpu=cortex-m3",), MPS2),
-    "cortex-m4f": _cortex("mps2-an386", ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"), MPS2),
+    "cortex-m0": _cortex(
+        "microbit", 16, ("-mcpu=cortex-m0",), _bare("0x0", "0x40000", "0x20000000", "0x4000", "0x800")
+    ),
+    "cortex-m3": _cortex("mps2-an385", 25, ("-mcpu=cortex-m3",), MPS2),
+    "cortex-m4f": _cortex("mps2-an386", 25, ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"), MPS2),
     "riscv32": Target(
         prefix="riscv64-unknown-elf-",
         flags=("-march=rv32imac", "-mabi=ilp32", "-ffreestanding"),
         memory=_bare("0x80000000", "0x400000", "0x80400000", "0x400000", "0x10000"),
         board=("riscv.S", "semihosting.c", "memory.c"),
-        emulator=("qemu-system-riscv32", "-M", "virt", "-bios", "none", *SEMIHOSTING, "-kernel"),
+        emulator=("qemu-system-riscv32", *SEMIHOSTING, "-M", "virt", "-bios", "none", "-kernel"),
+        counting=("-icount", "shift=0"),
         packages=("gcc-riscv64-unknown-elf", "qemu-system-misc"),
     ),
     "avr": Target(
@@ -93,9 +95,10 @@ def compiler(target: str) -> list[str]:
     prefix = TARGETS[target].prefix
     if prefix:
         return [_found(f"{prefix}gcc", target)]
-    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
-        if name and (path := shutil.which(name)):
-            return [path]
+    given = shlex.split(os.environ.get("CC", ""))
+    for name, *options in [given] if given else [["cc"], ["gcc"], ["clang"]]:
+        if path := shutil.which(name):
+            return [path, *options]
     if importlib.util.find_spec("ziglang"):
         return [sys.executable, "-m", "ziglang", "cc"]
     raise ToolchainError(

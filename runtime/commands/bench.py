@@ -15,6 +15,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from ..c.footprint import Footprint
 from ..c.reading import is_source
 from ..c.targets import EMULATED
 from ..classifier import Classifier
@@ -74,7 +75,10 @@ def read_budget(_context: click.Context, _option: click.Parameter, text: str) ->
     """Parse `p99_us=50,rss_mb=90`. Raises click.BadParameter for an unknown figure or a value that is not a number."""
     parts = text.split(",") if text else []
     in_c = [part for part in parts if part.partition("=")[0].strip() in footprints.TITLES]
-    budget = footprints.read_budget(",".join(in_c))
+    try:
+        budget = footprints.read_budget(",".join(in_c))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     for part in parts:
         if part in in_c:
             continue
@@ -268,9 +272,7 @@ def _tables(entries: list[dict[str, Any]]) -> Iterator[str]:
     for entry in entries:
         if "targets" in entry:
             yield printable(entry["artefact"])
-            yield from footprints.table(
-                {target: footprints.Footprint(**figures) for target, figures in entry["targets"].items()}
-            )
+            yield from footprints.table({target: Footprint(**figures) for target, figures in entry["targets"].items()})
 
 
 def _table(entries: list[dict[str, Any]], machine: dict[str, Any]) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from ..c.footprint import Footprint, beyond, footprints
+from ..c.programs import AVR
 from ..c.reading import read_source
 from ..errors import KitError
 from ..text import printable
@@ -20,7 +19,7 @@ PREFIXES = {"k": 1024, "m": 1024**2}
 
 
 def read_budget(text: str) -> dict[str, float]:
-    """Parse `flash=16k,ram=1k`. Raises click.BadParameter."""
+    """Parse `flash=16k,ram=1k`. Raises ValueError."""
     budget: dict[str, float] = {}
     for part in text.split(",") if text else ():
         name, _, number = (word.strip().lower() for word in part.partition("="))
@@ -30,27 +29,27 @@ def read_budget(text: str) -> dict[str, float]:
         except ValueError:
             value = -1
         if name not in TITLES or name in budget or not 0 <= value < float("inf"):
-            raise click.BadParameter(
+            raise ValueError(
                 f"expected each of {', '.join(TITLES)} once at most, as flash=16k with k for 1,024, found {part!r}"
             )
         budget[name] = value
     return budget
 
 
-def read_frame(text: str | None) -> tuple[int, int] | None:
-    """Read a camera's width and height, such as 320x240; None where there are none. Raises click.BadParameter."""
-    if text is None:
-        return None
+def read_frame(text: str) -> tuple[int, int]:
+    """Read a camera's width and height, such as 320x240. Raises ValueError."""
     found = FRAME.fullmatch(text)
     if not found:
-        raise click.BadParameter(f"expected width and height in pixels, such as 320x240, found {text!r}")
+        raise ValueError(f"expected width and height in pixels, such as 320x240, found {text!r}")
     return int(found[1]), int(found[2])
 
 
 def table(found: Mapping[str, Footprint]) -> list[str]:
     """Show figures, a line a target."""
     rows = [("target", *TITLES.values())]
-    rows += [(target, *(f"{value:,.0f}" for value in taken)) for target, taken in found.items()]
+    for target, taken in found.items():
+        unit = " cycles" if target == AVR else ""
+        rows.append((target, *(f"{value:,}" for value in taken[:-1]), f"{taken.instructions:,.0f}{unit}"))
     first, *rest = (max(map(len, column)) for column in zip(*rows, strict=True))
     return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], rest)]) for row in rows]
 

@@ -14,6 +14,7 @@ from export import ExportError, ParityError, export
 from export.formats import FORMATS
 from runtime import Classifier
 from runtime.artefact import Metadata
+from tests.formats import FILES
 from tests.interpreter import run_python
 from trainer import Checkpoint, save_checkpoint
 
@@ -66,7 +67,7 @@ def test_a_wrong_model_is_never_kept(
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("model", b"the old file")]
 
 
-@pytest.mark.parametrize("format", list(FORMATS))
+@pytest.mark.parametrize("format", list(FILES))
 def test_one_corrupted_weight_is_never_kept(
     format: str,  # noqa: A002
     checkpoint: Checkpoint,
@@ -117,7 +118,7 @@ def test_the_message_says_how_much_and_where(
         export(checkpoint, "onnx", tmp_path / "model.onnx")
 
 
-@pytest.mark.parametrize("format", list(FORMATS))
+@pytest.mark.parametrize("format", list(FILES))
 def test_labels_that_read_back_in_another_order(
     format: str,  # noqa: A002
     checkpoint: Checkpoint,
@@ -157,12 +158,12 @@ def test_tolerances_out_of_range(checkpoint: Checkpoint, tmp_path: Path, toleran
 
 def test_an_unknown_format(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(
-        ExportError, match="expected a format out of onnx, onnx-int8, ort, torchscript, pt2, found 'tflite'"
+        ExportError, match="expected a format out of onnx, onnx-int8, ort, torchscript, pt2, c, arduino, found 'tflite'"
     ):
         export(checkpoint, "tflite", tmp_path / "model")
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_the_proof_goes_along(name: str, checkpoint: Checkpoint, exported: dict[str, Path], tmp_path: Path) -> None:
     proof = export(checkpoint, name, tmp_path / "model").proof
     assert proof

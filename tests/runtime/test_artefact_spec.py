@@ -16,6 +16,7 @@ import pytest
 from export.formats import FORMATS
 from runtime import ArtefactError, artefact
 from runtime.artefact import from_json
+from tests.formats import FILES
 from tests.runtime.page import EXAMPLE, LATER_EXAMPLE, SCHEMA, VALIDATOR, document_of, texts_of
 from trainer import Checkpoint
 
@@ -60,7 +61,7 @@ def test_the_schema_is_one_and_the_example_meets_it() -> None:
         VALIDATOR.validate(json.loads(json.dumps(from_json(example).to_json())))
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_every_format_meets_the_schema(name: str, exported: dict[str, Path]) -> None:
     document = document_of(name, exported[name])
     VALIDATOR.validate(document)
@@ -336,7 +337,7 @@ def test_what_a_schema_cannot_say(path: str, value: Any) -> None:
     assert not accepted(document)
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_golden_examples_as_the_page_encodes_them(name: str, exported: dict[str, Path], checkpoint: Checkpoint) -> None:
     document = document_of(name, exported[name])
     image = document["image"]

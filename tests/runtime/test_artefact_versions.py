@@ -13,6 +13,7 @@ from runtime import ArtefactError, artefact
 from runtime.artefact import from_json
 from runtime.golden import Golden
 from runtime.image import ImageContract
+from tests.formats import FILES
 from tests.runtime.page import EXAMPLE, VALIDATOR, document_of
 from trainer import Checkpoint
 
@@ -25,7 +26,7 @@ def rewritten(name: str, checkpoint: Checkpoint, exported: dict[str, Path], path
     return path
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_entries_of_later_versions_are_kept(
     name: str,
     checkpoint: Checkpoint,
@@ -44,7 +45,7 @@ def test_entries_of_later_versions_are_kept(
     assert {entry: value for entry, value in document_of(name, path).items() if entry in others} == others
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_a_newer_major_version_is_refused(
     name: str,
     checkpoint: Checkpoint,
@@ -60,7 +61,7 @@ def test_a_newer_major_version_is_refused(
         FORMATS[name].load().open_artefact(path)
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_a_thousand_labels_of_every_kind_survive(name: str, tmp_path: Path) -> None:
     names = ("a,b", 'say "c"', "l'été", "köln", "鞋", "حذاء", "👟", "line\nbreak", "\u2028", "\\n", "\0", " ", "null")
     labels = (*names, *(f"class {i}" for i in range(1000 - len(names))))

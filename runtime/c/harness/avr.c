@@ -22,9 +22,8 @@ ISR(TIMER1_OVF_vect) {
 static void put(char character) {
     UCSR0A |= 1 << U2X0;
     UCSR0B = 1 << TXEN0;
-    while (!(UCSR0A & 1 << UDRE0)) {
-    }
     UDR0 = (uint8_t)character;
+    __builtin_avr_delay_cycles(100); /* simavr sleeps where the register that says when it is sent is read */
 }
 
 void board_read(void *to, uint32_t count) {

@@ -88,7 +88,7 @@ static uint32_t bits(MODEL(probability) probability) {
 #elif defined(__x86_64__)
 #define STACK_POINTER(into) __asm__ volatile("movq %%rsp, %0" : "=r"(into))
 #elif defined(__AVR__)
-#define STACK_POINTER(into) __asm__ volatile("in %A0, 0x3d\n in %B0, 0x3e" : "=r"(into))
+#define STACK_POINTER(into) __asm__ volatile("in %A0, 0x3d\n in %B0, 0x3e\n adiw %0, 1" : "=w"(into))
 #else
 #define STACK_POINTER(into) ((into) = (uintptr_t)__builtin_frame_address(0))
 #endif

@@ -18,6 +18,7 @@ from onnx.reference.op_run import OpRun
 from export import export
 from export.formats import FORMATS
 from runtime.artefact import INPUT
+from tests.formats import FILES
 from tests.interpreter import run_python
 from trainer import Checkpoint, Dataset, Fit, fit, save_checkpoint
 
@@ -79,7 +80,7 @@ def fashion_fit(fashion: Dataset) -> Fit:
 @pytest.fixture(scope="session")
 def fashion_exported(fashion_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("fashion")
-    return {name: export(fashion_fit.checkpoint, name, folder / name).path for name in FORMATS}
+    return {name: export(fashion_fit.checkpoint, name, folder / name).path for name in FILES}
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -158,7 +159,7 @@ print(export.__file__)
                 assert (folder / f"{name}{number}").read_bytes() == path.read_bytes(), name
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_nothing_of_this_machine_in_it(name: str, exported: dict[str, Path]) -> None:
     path = exported[name]
     contents = [path.read_bytes()]

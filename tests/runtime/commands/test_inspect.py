@@ -18,6 +18,7 @@ from export.formats import FORMATS
 from export.formats.compatibility import Target
 from runtime.artefact import dumps
 from runtime.commands import inspect as inspection
+from tests.formats import FILES
 from tests.interpreter import Kit, run_python
 from tests.runtime.given import write_zip
 from trainer import Checkpoint
@@ -54,7 +55,7 @@ def foreign(tmp_path: Path) -> Path:
     return tmp_path / "foreign.onnx"
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_json_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path], model: Path) -> None:
     result = run_kit("inspect", exported[name], "--json")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -93,7 +94,7 @@ def test_json_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
     assert set(provenance) == {"checkpoint", "data", "figures", "fingerprints", "proof", "settings", "versions"}
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(FILES))
 def test_text_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]) -> None:
     result = run_kit("inspect", exported[name])
     assert (result.exit_code, result.stderr) == (0, "")

@@ -123,6 +123,10 @@ def bench(
     """
     in_c = {name: limit for name, limit in budget.items() if name in footprints.TITLES}
     others = {name: limit for name, limit in budget.items() if name not in in_c}
+    if (targets or in_c) and not any(map(is_source, artefacts)):
+        raise click.UsageError(
+            f"expected {', '.join(in_c) or '--target'} for a model in C alone, found no such artefact"
+        )
     entries = [
         footprints.entry(path, targets, in_c) if is_source(path) else _entry(path, seconds) for path in artefacts
     ]

@@ -155,6 +155,8 @@ KINDS: dict[str, Callable[[str], object]] = {
     "yaml": check_yaml,
     "dockerfile": check_dockerfile,
     "toml": tomllib.loads,
+    "c": str,  # tests/export/c/test_page.py compiles it
+    "cmake": str,
     "text": str,
     "": str,
 }

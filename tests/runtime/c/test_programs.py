@@ -33,6 +33,14 @@ def test_a_compiler_that_pip_installs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compiler("host") == [sys.executable, "-m", "ziglang", "cc"]
 
 
+@pytest.mark.slow
+def test_zigs_compiler(c_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ziglang", reason="no ziglang: pip install 'softmax-kit[c]'")
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.delenv("CC", raising=False)
+    assert CompiledModel(c_folder).selftest() == 0
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -48,11 +48,11 @@ def test_after_fork_the_child_opens_its_own_session(
     assert runtime.classify(images[0], model=model) == expected[0]
     opened: list[int] = []
 
-    def open_session(*arguments: Any) -> Any:
+    def open_backend(*arguments: Any) -> Any:
         opened.append(os.getpid())
-        return runtime.session.open_session(*arguments)
+        return runtime.backend.open_backend(*arguments)
 
-    monkeypatch.setattr("runtime.classifier.open_session", open_session)
+    monkeypatch.setattr("runtime.classifier.open_backend", open_backend)
 
     def child(results: Any) -> None:
         answers = [classifier.classify(image) for image in images[:20]]

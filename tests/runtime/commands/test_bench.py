@@ -27,7 +27,7 @@ MEASURED = {
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every artefact costs the same, and no memory can be measured."""
-    monkeypatch.setattr("runtime.commands.bench.measure", lambda _path, _seconds: dict(MEASURED))
+    monkeypatch.setattr("runtime.commands.bench.measure", lambda *_: dict(MEASURED))
 
 
 @pytest.mark.spawns
@@ -131,7 +131,7 @@ def test_a_process_that_dies(run_kit: Kit, model: Path, monkeypatch: pytest.Monk
         ("raise ValueError('\x1b[31mbad')", r"ValueError: \x1b[31mbad"),
         ("exit(3)", "exit status 3"),
     ):
-        monkeypatch.setattr(bench, "FRESH", code)
+        monkeypatch.setattr("runtime.commands.fresh.FRESH", code)
         result = run_kit("bench", model, *QUICK)
         assert (result.exit_code, len(result.stdout.splitlines())) == (1, 2)
         assert result.stderr == (

@@ -86,7 +86,7 @@ def test_json_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
             "inputs": [{"name": "images", "type": "uint8", "shape": ["N", 8, 8, 1]}],
             "outputs": [{"name": "probabilities", "type": "float32", "shape": ["N", 10]}],
             "foreign": {},
-            **{key: info[key] for key in ("providers", "threads", "versions")},
+            **{key: info[key] for key in ("backend", "providers", "threads", "versions")},
         }
     provenance = found.pop("provenance")
     assert found == expected

@@ -51,8 +51,8 @@ function sha256(bytes) {
 function checkSeal(bytes) {
   const mark = "kit-seal-sha256:", [before, after, ...more] = latin1(bytes).split(mark);
   const start = before.length + mark.length;
-  if (!after || more.length) fail("an artefact of `kit export --format onnx-int8` or onnx", "a file with no seal");
-  if (sha256(bytes.slice().fill(48, start, start + 64)) !== after.slice(0, 64)) damaged("another sha256 than its seal");
+  if (!after || more.length) fail("an artefact made by `kit export`", "no seal");
+  if (sha256(bytes.slice().fill(48, start, start + 64)) !== after.slice(0, 64)) damaged("another sha256");
 }
 
 // The fields of a protobuf message, by number, each with all its values.
@@ -117,7 +117,7 @@ function graphOf(bytes, shape, classes) {
     return fits && data.constructor === Type ? data : fail(`${name} [${shapes}]`, `[${dims}]`);
   };
   const { halves: [halves] = [[classes, classes]], axes: [axes] = [[1]] } = constants;
-  if (`${halves} ${axes}` !== `${classes},${classes} 1`) fail("halves and axes", "others");
+  if (`${halves} ${axes}` !== `${classes},${classes} 1`) fail("other halves or axes", halves);
   const F = Float32Array, U = Uint8Array, rows = product(shape), columns = plan === 1 ? 2 * classes : classes;
   const weights = get("weights", integer ? U : F, [rows, columns]), bias = get("bias", F, [columns]);
   const zero = integer ? get("weights_zero", U, [])[0] : 0, pixelsZero = integer ? get("pixels_zero", U, [])[0] : 0;
@@ -135,7 +135,7 @@ function graphOf(bytes, shape, classes) {
       + (plan === 1 ? Math.fround(sums[classes + k] + bias[classes + k]) : bias[k]));
     const highest = Math.max(...logits), powers = Float64Array.from(logits, (logit) => Math.exp(logit - highest));
     const total = sumOf(powers), answer = F.from(powers, (power) => power / total);
-    return answer.every(Number.isFinite) ? answer : fail("finite probabilities", "others");
+    return answer.every(Number.isFinite) ? answer : fail("finite probabilities", "NaN");
   };
 }
 
@@ -173,8 +173,8 @@ async function goldenPixels({ images, encoding, probabilities: { length } }, [he
   for (let y = 0, from = 0; y < lines; y++) {
     const type = rows[from++];
     for (let x = 0; x < row; x++) {
-      const before = pixels.at(type === 2 ? -row : -channels) ?? 0;
-      pixels.push((rows[from++] + (type === 2 || (type && x >= channels) ? before : 0)) & 255);
+      const before = [0, x < channels ? 0 : pixels.at(-channels), pixels.at(-row) ?? 0];
+      pixels.push((rows[from++] + before[type]) & 255);
     }
   }
   return Uint8Array.from(pixels);

@@ -1,0 +1,67 @@
+"""Reads a model for browsers again: the folder or the page that `kit export` wrote."""
+
+from __future__ import annotations
+
+import binascii
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from ..artefact import Metadata, from_props
+from ..entries import data
+from ..errors import ArtefactError, naming
+from ..files import reason
+from ..loading import load, read_artefact
+from ..origin import raised_by
+
+MODULE, TYPES, MODEL, README, PACKAGE = "softmax-kit.mjs", "softmax-kit.d.ts", "model.onnx", "README.md", "package.json"
+FILES = (MODULE, TYPES, MODEL, README, PACKAGE)
+PAGE = ".html"
+PARTS = re.compile(
+    rb'<script type="text/plain" id="model">([A-Za-z0-9+/=]*)</script>\s*<script type="module">(.*?)</script>', re.DOTALL
+)
+
+
+class WebSource(NamedTuple):
+    """A model for browsers.
+
+    module: the source of the ES module, and of a page what makes it one.
+    model: the onnx-int8 artefact.
+    """
+
+    module: bytes
+    model: bytes
+
+    @property
+    def metadata(self) -> Metadata:
+        """What goes with the model. Raises ArtefactError."""
+        return load(self.model).metadata
+
+
+def is_web(path: Path) -> bool:
+    """Whether a path is that of a model for browsers: a folder with its module, or a page."""
+    return path.name.lower().endswith(PAGE) or os.path.isfile(path / MODULE)  # noqa: PTH113 - Path raises for some names
+
+
+def read_web(path: Path) -> WebSource:
+    """Read a folder or a page. Raises ArtefactError."""
+    if path.is_dir():
+        return WebSource(read_artefact(path / MODULE), read_artefact(path / MODEL))
+    found = PARTS.findall(read_artefact(path))
+    try:
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} models in it")
+        ((model, module),) = found
+        return WebSource(module, data(model))
+    except (ValueError, binascii.Error) as error:
+        if not raised_by(error):
+            raise
+        raise ArtefactError(
+            f"{path}: expected a page that `kit export --format html` wrote, found: {reason(error)}: export it again"
+        ) from None
+
+
+def files_in(path: Path) -> list[str]:
+    """Names of the files that an export has written to a folder; none where there is no such folder."""
+    return list(FILES) if path.is_dir() and all((path / name).is_file() for name in FILES) else []

@@ -1,5 +1,5 @@
-"""The formats that are one file for a runtime; those in C have tests of their own."""
+"""The formats that are one file for a runtime; those in C and for browsers have tests of their own."""
 
-from export.formats import COMPILER, FORMATS
+from export.formats import COMPILER, FORMATS, NODE
 
-FILES = {name: kind for name, kind in FORMATS.items() if kind.runs_on != COMPILER}
+FILES = {name: kind for name, kind in FORMATS.items() if kind.runs_on not in (COMPILER, NODE)}

@@ -205,7 +205,8 @@ function resized(pixels, count, lines, size) {
 
 function conformed({ width: across, height: down, data }, { height, width, fit, fill }, channels) {
   const from = data.length / (across * down), wide = across * height > down * width;
-  if (![1, 3, 4].includes(from) || data.BYTES_PER_ELEMENT !== 1) {
+  const fits = isWhole(across, 1, 64e6) && isWhole(down, 1, 64e6) && /Uint8/.test({}.toString.call(data));
+  if (!fits || ![1, 3, 4].includes(from)) {
     fail("uint8 data of 1, 3 or 4 channels", `${data.length} numbers for ${across} × ${down}`, "pass raw pixels");
   }
   let w = width, h = height, columns = across, rows = down;
@@ -263,11 +264,10 @@ function classifier(bytes) {
 
   const pixels = (image) => guarded("an image that can be decoded here", async () => {
     if (!(image instanceof Uint8Array)) {
-      const raw = image?.data && image.width > 0 && image.height > 0;
-      return conformed(raw ? image : await decoded(image, contract.shift), contract, shape[2]);
+      return conformed(image?.data ? image : await decoded(image, contract.shift), contract, shape[2]);
     }
     return image.length === size ? image : fail(`${size} pixels`, image.length, "pass { width, height, data }");
-  }, "convert it to PNG or JPEG");
+  }, "use PNG, JPEG or raw pixels");
   const probabilities = async (image) => answer(await pixels(image));
   const classify = async (image, { topK = 1 } = {}) => {
     const found = await probabilities(image), order = [...found.keys()].sort((one, other) => found[other] - found[one]);

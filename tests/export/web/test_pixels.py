@@ -1,5 +1,6 @@
 """What Chromium makes of image files, to the bit what the runtime does."""
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,48 +39,12 @@ ANSWERS = """async (images) => {
 }"""
 
 
+Found = Callable[[ImageContract, Iterable[bytes]], list[str]]
+
+
 def loaded(window: Any) -> Any:
     window.wait_for_function("globalThis.classifier")
     return window
-
-
-@needs_chromium
-@pytest.mark.spawns
-@pytest.mark.filterwarnings("ignore")  # Pillow's and the runtime's remarks on odd files
-@pytest.mark.parametrize("image", CONTRACTS, ids=lambda image: f"{image.color}-{image.fit}")
-def test_the_pixels_are_the_runtimes(image: ImageContract, tmp_path: Path) -> None:
-    files = pictures()
-    with opened(web_page(artefact(made(3, image)), tmp_path / "page.html")) as (window, _):
-        answers = loaded(window).evaluate(PIXELS, [base64_of(file) for file in files.values()])
-    found = dict(zip(files, answers, strict=True))
-    expected = {name: base64_of(image.pixels(file).tobytes()) for name, file in files.items()}
-    assert len(files) > 100
-    assert {name: answer for name, answer in found.items() if answer != expected[name]} == {}
-
-
-@needs_chromium
-@pytest.mark.spawns
-def test_files_that_are_refused(tmp_path: Path) -> None:
-    upside_down = encoded(picture(45, 33, "RGB"), "WEBP", exif=turned(3))
-    whole = encoded(picture(45, 33, "RGB"), "PNG")
-    files = [upside_down, b"no image", b"", whole[:40]]
-    with opened(web_page(artefact(made(3, CONTRACTS[0])), tmp_path / "page.html")) as (window, _):
-        found = loaded(window).evaluate(PIXELS, list(map(base64_of, files)))
-    assert found[0] == "expected an upright WebP image, found an EXIF orientation: save it upright"
-    for message in found[1:]:
-        assert message.startswith("expected an image that can be decoded here, found "), message
-        assert message.endswith(": use PNG, JPEG or raw pixels")
-
-
-@needs_chromium
-@pytest.mark.spawns
-def test_16_bits_that_are_shifted_otherwise(tmp_path: Path) -> None:
-    model = artefact(made(3, ImageContract(height=4, width=4, shift=4)))
-    deep, shallow = deep_png(np.zeros((4, 4, 1), np.uint16), 0), encoded(picture(4, 4, "L"), "PNG")
-    with opened(web_page(model, tmp_path / "page.html")) as (window, _):
-        found = loaded(window).evaluate(PIXELS, [base64_of(deep), base64_of(shallow)])
-    assert found[0] == "expected 8-bit pixels, found 16 bits: classify it in Python"
-    assert not found[1].startswith("expected")
 
 
 @needs_chromium
@@ -106,3 +71,51 @@ def check_answers(page: Path, model: bytes, data: Dataset) -> None:
     print(f"{len(images):,} images in Chromium, largest difference {np.abs(found - expected).max():.1e}")
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
+    """What a model of a contract makes of image files: pixels in base64, or why it refuses a file."""
+    place = tmp_path_factory.mktemp("page") / "page.html"
+    with opened(web_page(artefact(made(3, CONTRACTS[0])), place)) as (window, _):
+
+        def pixels(image: ImageContract, files: Iterable[bytes]) -> list[str]:
+            web_page(artefact(made(3, image)), place)
+            window.reload()
+            answers: list[str] = loaded(window).evaluate(PIXELS, list(map(base64_of, files)))
+            return answers
+
+        yield pixels
+
+
+@needs_chromium
+@pytest.mark.spawns
+@pytest.mark.filterwarnings("ignore")  # Pillow's and the runtime's remarks on odd files
+@pytest.mark.parametrize("image", CONTRACTS, ids=lambda image: f"{image.color}-{image.fit}")
+def test_the_pixels_are_the_runtimes(found: Found, image: ImageContract) -> None:
+    files = pictures()
+    answers = dict(zip(files, found(image, files.values()), strict=True))
+    expected = {name: base64_of(image.pixels(file).tobytes()) for name, file in files.items()}
+    assert len(files) > 100
+    assert {name: answer for name, answer in answers.items() if answer != expected[name]} == {}
+
+
+@needs_chromium
+@pytest.mark.spawns
+def test_files_that_are_refused(found: Found) -> None:
+    upside_down = encoded(picture(45, 33, "RGB"), "WEBP", exif=turned(3))
+    whole = encoded(picture(45, 33, "RGB"), "PNG")
+    turned_one, *others = found(CONTRACTS[0], [upside_down, b"no image", b"", whole[:40]])
+    assert turned_one == "expected an upright WebP image, found an EXIF orientation: save it upright"
+    for message in others:
+        assert message.startswith("expected an image that can be decoded here, found "), message
+        assert message.endswith(": use PNG, JPEG or raw pixels")
+
+
+@needs_chromium
+@pytest.mark.spawns
+def test_16_bits_that_are_shifted_otherwise(found: Found) -> None:
+    deep, shallow = deep_png(np.zeros((4, 4, 1), np.uint16), 0), encoded(picture(4, 4, "L"), "PNG")
+    refused, pixels = found(ImageContract(height=4, width=4, shift=4), [deep, shallow])
+    assert refused == "expected 8-bit pixels, found 16 bits: classify it in Python"
+    assert not pixels.startswith("expected")

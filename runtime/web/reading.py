@@ -16,7 +16,7 @@ from ..loading import load, read_artefact
 from ..origin import raised_by
 
 MODULE, TYPES, MODEL, README, PACKAGE = "softmax-kit.mjs", "softmax-kit.d.ts", "model.onnx", "README.md", "package.json"
-FILES = (MODULE, TYPES, MODEL, README, PACKAGE)
+FILES = (MODULE, MODEL, TYPES, README, PACKAGE)
 PAGE = ".html"
 PARTS = re.compile(
     rb'<script type="text/plain" id="model">([A-Za-z0-9+/=]*)</script>\s*<script type="module">(.*?)</script>', re.DOTALL
@@ -28,10 +28,12 @@ class WebSource(NamedTuple):
 
     module: the source of the ES module, and of a page what makes it one.
     model: the onnx-int8 artefact.
+    size: bytes of all files.
     """
 
     module: bytes
     model: bytes
+    size: int
 
     @property
     def metadata(self) -> Metadata:
@@ -47,13 +49,15 @@ def is_web(path: Path) -> bool:
 def read_web(path: Path) -> WebSource:
     """Read a folder or a page. Raises ArtefactError."""
     if path.is_dir():
-        return WebSource(read_artefact(path / MODULE), read_artefact(path / MODEL))
-    found = PARTS.findall(read_artefact(path))
+        files = [read_artefact(path / name) for name in FILES]
+        return WebSource(files[0], files[1], sum(map(len, files)))
+    content = read_artefact(path)
+    found = PARTS.findall(content)
     try:
         if len(found) != 1:
             raise ValueError(f"{len(found)} models in it")
         ((model, module),) = found
-        return WebSource(module, data(model))
+        return WebSource(module, data(model), len(content))
     except (ValueError, binascii.Error) as error:
         if not raised_by(error):
             raise

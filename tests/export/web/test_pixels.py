@@ -43,7 +43,7 @@ Found = Callable[[ImageContract, Iterable[bytes]], list[str]]
 
 
 def loaded(window: Any) -> Any:
-    window.wait_for_function("globalThis.classifier")
+    window.wait_for_selector("#selftest:not(:empty)")
     return window
 
 

@@ -1,0 +1,84 @@
+"""The module's interface in Node, its size and its types; and damaged files, with and without the seal that they need."""
+
+import base64
+import gzip
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import runtime
+from export.web.source import SOURCES, compact
+from runtime.errors import ArtefactError
+from runtime.web.node import node
+from tests.node import needs_node
+
+HERE = Path(__file__).parent
+BYTES_COMPRESSED = 6000
+
+
+def printed(*command: str | Path, **variables: str) -> str:
+    found = subprocess.run(
+        [node(), *command], capture_output=True, text=True, check=False, timeout=600, env=variables or None
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+@needs_node
+@pytest.mark.spawns
+def test_the_interface(folder: Path) -> None:
+    assert re.search(r"^# fail 0$", printed("--test", HERE / "module.test.mjs", KIT_FOLDER=str(folder)), re.MULTILINE)
+
+
+def test_its_size_and_its_types() -> None:
+    source, types = compact("softmax-kit.mjs"), (SOURCES / "softmax-kit.d.ts").read_text()
+    size = len(gzip.compress(source.encode(), 9, mtime=0))
+    print(f"softmax-kit.mjs: {len(source):,} bytes, {size:,} compressed")
+    assert size <= BYTES_COMPRESSED
+    assert not re.search(r"^\s*//|^\s", source, re.MULTILINE)
+    names = [set(re.findall(r"^export (?:class|const|function) (\w+)", text, re.MULTILINE)) for text in (source, types)]
+    assert names == [{"KitError", "load"}] * 2
+    methods = re.search(r"return \{ (labels, .*) \};", source)
+    assert methods
+    for name in methods[1].split(", "):
+        assert re.search(rf"^  (?:readonly )?{name}[:(]", types, re.MULTILINE), name
+
+
+def fuzzed(folder: Path, model: Path, count: int, *sealed: str) -> Any:
+    return json.loads(printed(HERE / "fuzz.mjs", folder / "softmax-kit.mjs", model, str(count), *sealed))
+
+
+@needs_node
+@pytest.mark.spawns
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_damaged_files_are_refused(count: int, folder: Path) -> None:
+    found = fuzzed(folder, folder / "model.onnx", count)
+    assert found["accepted"] == []
+    assert sum(found["refused"].values()) > 0.98 * count
+
+
+@needs_node
+@pytest.mark.spawns
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["onnx", "onnx-int8"])
+def test_forged_files_are_refused_or_answer_as_in_the_runtime(
+    name: str, count: int, folder: Path, exported: dict[str, Path]
+) -> None:
+    """What is damaged and sealed again may still be a model, if of other numbers: then both say the same."""
+    found = fuzzed(folder, exported[name], count, "sealed")
+    assert found["refused"]
+    assert found["accepted"]
+    for one in found["accepted"]:
+        try:
+            classifier = runtime.load(base64.b64decode(one["model"]))
+        except ArtefactError:  # of what the module does not read
+            continue
+        shape = classifier.metadata.image.shape
+        image = (np.arange(np.prod(shape)) * 37 % 256).astype(np.uint8).reshape(1, *shape)
+        assert one["labels"] == list(classifier.labels)
+        np.testing.assert_allclose(one["probabilities"], classifier.probabilities(image)[0], rtol=0, atol=1e-5)

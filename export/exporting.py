@@ -39,6 +39,7 @@ from .gate.verification import LabelledImages, Verification, verify
 from .gate.web import check_web
 
 Content: TypeAlias = "bytes | Mapping[str, bytes]"  # of a file, or of each file of a folder
+IN_8_BITS: dict[type[Any], Callable[..., None]] = {CompiledModel: check_compiled, WebModel: check_web}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +107,11 @@ def export(
     trained = partial(reference_probabilities, checkpoint)
     more = {"familiarity": checkpoint.familiarity} if metadata.has_familiarity else {}
     data = module.write(numbers, metadata, target, **more)
-    measured: Mapping[str, Footprint] = {}
     with written(file, data, module.open_artefact, kind) as artefact:
         parity = _compared(artefact, data, metadata, checkpoint, numbers, gate)
-        if isinstance(artefact, CompiledModel):
-            check_compiled(artefact, metadata, checkpoint.sample_images, module.in_8_bits(numbers, metadata))
-            measured = measure(artefact.source, targets, budget or {})
-        if isinstance(artefact, WebModel):
-            check_web(artefact, metadata, checkpoint.sample_images, module.in_8_bits(numbers, metadata))
+        if check := IN_8_BITS.get(type(artefact)):
+            check(artefact, metadata, checkpoint.sample_images, module.in_8_bits(numbers, metadata))
+        measured = measure(artefact.source, targets, budget or {}) if isinstance(artefact, CompiledModel) else {}
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
     found = {"parity": parity, "proof": proof, "verification": verification, "footprints": measured}
     return report(format, file, data, tolerance=gate.tolerance, **found)

@@ -27,13 +27,17 @@ def check_web(model: WebModel, metadata: Metadata, sample: Pixels, in_8_bits: An
     on = probes(metadata.image, metadata.golden.images, sample)
     thresholds = metadata.decision.thresholds if metadata.decision else ()
     gate = Gate(tolerance=EXACT, advice=ADVICE, thresholds=thresholds)
-    compare(answers(model.probabilities, on.images), answers(in_8_bits, on.images), on.names, metadata.labels, gate, FILE)
+    compare(
+        answers(model.probabilities, on.images), answers(in_8_bits, on.images), on.names, metadata.labels, gate, FILE
+    )
     model.selftest()
     with needs_extra("js", "checking how images are brought to the model's size"):
         from PIL import Image
     for images in _others(*metadata.image.size):
         mode = MODES[images.shape[3]]
-        expected = [metadata.image.pixels(Image.fromarray(image.squeeze(2) if mode == "L" else image)) for image in images]
+        expected = [
+            metadata.image.pixels(Image.fromarray(image.squeeze(2) if mode == "L" else image)) for image in images
+        ]
         if not np.array_equal(model.pixels(images), expected):
             raise ParityError(
                 f"expected {mode} images of {images.shape[2]} × {images.shape[1]} pixels to be fitted as the runtime "

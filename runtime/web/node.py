@@ -50,7 +50,9 @@ class Module:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as error:
-            raise ToolchainError(f"expected to run {NODE}, found: {error.strerror}: check how it is installed") from None
+            raise ToolchainError(
+                f"expected to run {NODE}, found: {error.strerror}: check how it is installed"
+            ) from None
         self._end = weakref.finalize(self, _end, self._process)
         self._started = struct.pack("<2i", len(module), len(model)) + module + model
 

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ..artefact import Metadata, from_props
+from ..artefact import Metadata
 from ..entries import data
-from ..errors import ArtefactError, naming
+from ..errors import ArtefactError
 from ..files import reason
 from ..loading import load, read_artefact
 from ..origin import raised_by
@@ -19,7 +19,8 @@ MODULE, TYPES, MODEL, README, PACKAGE = "softmax-kit.mjs", "softmax-kit.d.ts", "
 FILES = (MODULE, MODEL, TYPES, README, PACKAGE)
 PAGE = ".html"
 PARTS = re.compile(
-    rb'<script type="text/plain" id="model">([A-Za-z0-9+/=]*)</script>\s*<script type="module">(.*?)</script>', re.DOTALL
+    rb'<script type="text/plain" id="model">([A-Za-z0-9+/=]*)</script>\s*<script type="module">(.*?)</script>',
+    re.DOTALL,
 )
 
 

@@ -18,10 +18,22 @@ from trainer import Checkpoint
 pytestmark = [needs_node, pytest.mark.spawns]
 
 WRONG = {
-    "a sum": ("value * (weights[at++] - zero)", "value * (weights[at++] - 127)", "those of a|its own numbers|onnx-int8's"),
-    "a float": ("+ bias[classes + k]) : bias[k]", "+ bias[classes + k]) : bias[k] + k / 1e4", "its own numbers'|onnx-int8's"),
+    "a sum": (
+        "value * (weights[at++] - zero)",
+        "value * (weights[at++] - 127)",
+        "those of a|its own numbers|onnx-int8's",
+    ),
+    "a float": (
+        "+ bias[classes + k]) : bias[k]",
+        "+ bias[classes + k]) : bias[k] + k / 1e4",
+        "its own numbers'|onnx-int8's",
+    ),
     "a label": ("return { labels, info", "return { labels: labels.toReversed(), info", "the metadata to read back"),
-    "the size": ("Math.floor(sum / 2 ** 22)", "Math.ceil(sum / 2 ** 22)", "images of 19 × 25 pixels to be fitted as the"),
+    "the size": (
+        "Math.floor(sum / 2 ** 22)",
+        "Math.ceil(sum / 2 ** 22)",
+        "images of 19 × 25 pixels to be fitted as the",
+    ),
     "the colour": ("19595 * shown(0)", "19594 * shown(0)", "RGBA images of 19 × 25 pixels to be fitted as the runtime"),
 }
 

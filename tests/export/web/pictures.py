@@ -54,7 +54,9 @@ def deep_png(values: NDArray[np.uint16], color: int) -> bytes:
         (b"IDAT", zlib.compress(rows)),
         (b"IEND", b""),
     )
-    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -94,7 +96,10 @@ def _orientations() -> Iterator[tuple[str, bytes]]:
 
 def _kinds() -> Iterator[tuple[str, bytes]]:
     for subsampling in range(3):
-        yield f"jpeg subsampling {subsampling}", encoded(picture(45, 33, "RGB"), "JPEG", subsampling=subsampling, quality=60)
+        yield (
+            f"jpeg subsampling {subsampling}",
+            encoded(picture(45, 33, "RGB"), "JPEG", subsampling=subsampling, quality=60),
+        )
     yield "jpeg progressive", encoded(picture(45, 33, "RGB"), "JPEG", progressive=True)
     yield "jpeg cmyk", encoded(picture(45, 33, "CMYK"), "JPEG")
     yield "webp lossless", encoded(picture(45, 33, "RGB"), "WEBP", lossless=True)

@@ -84,7 +84,9 @@ def test_the_self_test_notices_other_answers(tmp_path: Path) -> None:
     golden = subject.metadata.golden
     other = golden._replace(probabilities=golden.probabilities[:, ::-1].copy())
     model = in_node(artefact(subject._replace(metadata=subject.metadata._replace(golden=other))), tmp_path)
-    with pytest.raises(SelfTestError, match=r"golden examples within 0\.05, found .*: do not use this file on this device"):
+    with pytest.raises(
+        SelfTestError, match=r"golden examples within 0\.05, found .*: do not use this file on this device"
+    ):
         model.selftest()
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from runtime.errors import ArtefactError
 from runtime.web.reading import FILES, files_in, is_web, read_web
-from tests.export.web.made import GREY, artefact, web_folder, web_page
 from tests.export.c.made import made
+from tests.export.web.made import GREY, artefact, web_folder, web_page
 from tests.interpreter import Kit
 from tests.node import needs_node
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from runtime.artefact import Metadata
-from runtime.errors import needs_extra
+from runtime.decoding import from_array
 from runtime.image import Pixels
 from runtime.web.model import WebModel
 
@@ -27,21 +27,14 @@ def check_web(model: WebModel, metadata: Metadata, sample: Pixels, in_8_bits: An
     on = probes(metadata.image, metadata.golden.images, sample)
     thresholds = metadata.decision.thresholds if metadata.decision else ()
     gate = Gate(tolerance=EXACT, advice=ADVICE, thresholds=thresholds)
-    compare(
-        answers(model.probabilities, on.images), answers(in_8_bits, on.images), on.names, metadata.labels, gate, FILE
-    )
+    expected = answers(in_8_bits, on.images)
+    compare(answers(model.probabilities, on.images), expected, on.names, metadata.labels, gate, FILE)
     model.selftest()
-    with needs_extra("js", "checking how images are brought to the model's size"):
-        from PIL import Image
     for images in _others(*metadata.image.size):
-        mode = MODES[images.shape[3]]
-        expected = [
-            metadata.image.pixels(Image.fromarray(image.squeeze(2) if mode == "L" else image)) for image in images
-        ]
-        if not np.array_equal(model.pixels(images), expected):
+        if not np.array_equal(model.pixels(images), [metadata.image.pixels(from_array(image)) for image in images]):
             raise ParityError(
-                f"expected {mode} images of {images.shape[2]} × {images.shape[1]} pixels to be fitted as the runtime "
-                f"does, found others: {ADVICE}; the file was not kept"
+                f"expected {MODES[images.shape[3]]} images of {images.shape[2]} × {images.shape[1]} pixels to be "
+                f"fitted as the runtime does, found others: {ADVICE}; the file was not kept"
             )
 
 

@@ -19,7 +19,8 @@ MODULE, TYPES, MODEL, README, PACKAGE = "softmax-kit.mjs", "softmax-kit.d.ts", "
 FILES = (MODULE, MODEL, TYPES, README, PACKAGE)
 PAGE = ".html"
 PARTS = re.compile(
-    rb'<script type="text/plain" id="model">([A-Za-z0-9+/=]*)</script>\s*<script type="module">(.*?)</script>',
+    rb'<script type="text/plain" id="model">([A-Za-z0-9+/=]*)</script>\s*'
+    rb'<script type="module">(.*?)</script>',
     re.DOTALL,
 )
 

@@ -54,9 +54,8 @@ def deep_png(values: NDArray[np.uint16], color: int) -> bytes:
         (b"IDAT", zlib.compress(rows)),
         (b"IEND", b""),
     )
-    parts = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    ]
+    sealed = [(len(data), kind + data, zlib.crc32(kind + data)) for kind, data in chunks]
+    parts = [struct.pack(">I", size) + content + struct.pack(">I", digest) for size, content, digest in sealed]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -95,11 +94,8 @@ def _orientations() -> Iterator[tuple[str, bytes]]:
 
 
 def _kinds() -> Iterator[tuple[str, bytes]]:
-    for subsampling in range(3):
-        yield (
-            f"jpeg subsampling {subsampling}",
-            encoded(picture(45, 33, "RGB"), "JPEG", subsampling=subsampling, quality=60),
-        )
+    for number in range(3):
+        yield f"jpeg subsampling {number}", encoded(picture(45, 33, "RGB"), "JPEG", subsampling=number, quality=60)
     yield "jpeg progressive", encoded(picture(45, 33, "RGB"), "JPEG", progressive=True)
     yield "jpeg cmyk", encoded(picture(45, 33, "CMYK"), "JPEG")
     yield "webp lossless", encoded(picture(45, 33, "RGB"), "WEBP", lossless=True)

@@ -1,4 +1,4 @@
-"""The module's interface in Node, its size and its types; and damaged files, with and without the seal that they need."""
+"""The module's interface in Node, its size and its types; and damaged files, sealed again or not."""
 
 import base64
 import gzip

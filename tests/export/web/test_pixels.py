@@ -67,9 +67,8 @@ def check_answers(page: Path, model: bytes, data: Dataset) -> None:
     images = data.test.images.numpy()
     expected = runtime.load(model).probabilities(images)
     with opened(page) as (window, _):
-        found = np.array(loaded(window).evaluate(ANSWERS, base64_of(images.tobytes())), np.float32).reshape(
-            expected.shape
-        )
+        answers = loaded(window).evaluate(ANSWERS, base64_of(images.tobytes()))
+    found = np.array(answers, np.float32).reshape(expected.shape)
     print(f"{len(images):,} images in Chromium, largest difference {np.abs(found - expected).max():.1e}")
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))

@@ -8,7 +8,7 @@ export class KitError extends Error {
 const fail = (expected, found, remedy = "export it again") => {
   throw new KitError(`expected ${expected}, found ${found}: ${remedy}`);
 };
-const damaged = (found) => fail("the whole file that was written", found, "it was damaged on its way, copy it again");
+const damaged = (found) => fail("the file as written", found, "it was damaged, copy it again");
 const guarded = async (expected, work, remedy) => {
   try {
     return await work();
@@ -21,38 +21,39 @@ const utf8 = (bytes) => new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 const product = (numbers) => numbers.reduce((one, other) => one * other, 1);
 const sumOf = (numbers) => numbers.reduce((one, other) => one + other);
 
-// The seal. Browsers have their own sha256 on secure pages alone.
-
-function sha256(bytes) {
-  const primes = [];
+// Browsers have a sha256 of their own, and a fast one, on secure pages alone.
+async function sha256(bytes) {
+  const primes = [], native = await globalThis.crypto?.subtle?.digest("SHA-256", bytes);
   for (let n = 2; primes.length < 64; n++) if (primes.every((prime) => n % prime)) primes.push(n);
-  const bits = (root) => ((root % 1) * 2 ** 32) | 0, keys = primes.map((prime) => bits(Math.cbrt(prime)));
-  let hash = primes.slice(0, 8).map((prime) => bits(Math.sqrt(prime)));
-  const turned = (x, ...by) => by.reduce((sum, n) => sum ^ (x >>> n) ^ (x << (32 - n)), 0);
+  const bits = (root) => ((root % 1) * 2 ** 32) | 0, turned = (x, n) => (x >>> n) | (x << (32 - n));
   const padded = new Uint8Array(Math.ceil((bytes.length + 9) / 64) * 64), w = [];
   padded.set(bytes);
   padded[bytes.length] = 128;
+  let hash = primes.slice(0, 8).map((prime) => bits(Math.sqrt(prime)));
   const view = new DataView(padded.buffer);
   view.setUint32(padded.length - 4, bytes.length * 8);
-  for (let start = 0; start < padded.length; start += 64) {
+  for (let start = 0; !native && start < padded.length; start += 64) {
     let state = hash;
     for (let i = 0; i < 64; i++) {
       const [a, b, c, d, e, f, g, h] = state, x = w[i - 15], y = w[i - 2];
-      w[i] = i < 16 ? view.getInt32(start + 4 * i)
-        : (w[i - 16] + (turned(x, 7, 18) ^ (x >>> 3)) + w[i - 7] + (turned(y, 17, 19) ^ (y >>> 10))) | 0;
-      const sum = h + turned(e, 6, 11, 25) + ((e & f) ^ (~e & g)) + keys[i] + w[i];
-      state = [(sum + turned(a, 2, 13, 22) + ((a & b) ^ (a & c) ^ (b & c))) | 0, a, b, c, (d + sum) | 0, e, f, g];
+      w[i] = i < 16 ? view.getInt32(start + 4 * i) : (w[i - 16] + (turned(x, 7) ^ turned(x, 18) ^ (x >>> 3))
+        + w[i - 7] + (turned(y, 17) ^ turned(y, 19) ^ (y >>> 10))) | 0;
+      const sum = h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g))
+        + bits(Math.cbrt(primes[i])) + w[i];
+      const more = (turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+      state = [(sum + more) | 0, a, b, c, (d + sum) | 0, e, f, g];
     }
     hash = hash.map((word, i) => (word + state[i]) | 0);
   }
+  if (native) hash = hash.map((_, i) => new DataView(native).getInt32(4 * i));
   return hash.map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
 }
 
-function checkSeal(bytes) {
+async function checkSeal(bytes) {
   const mark = "kit-seal-sha256:", [before, after, ...more] = latin1(bytes).split(mark);
   const start = before.length + mark.length;
   if (!after || more.length) fail("an artefact made by `kit export`", "no seal");
-  if (sha256(bytes.slice().fill(48, start, start + 64)) !== after.slice(0, 64)) damaged("another sha256");
+  if (await sha256(bytes.slice().fill(48, start, start + 64)) !== after.slice(0, 64)) damaged("another sha256");
 }
 
 // The fields of a protobuf message, by number, each with all its values.
@@ -100,8 +101,8 @@ function planOf(nodes) {
       .replace(",axes)largest 1", ")largest 1,1"));
   }
   const plan = PLANS.indexOf(steps.join("; "));
-  return plan >= 0 ? plan : fail("a model on pixels", steps.find((step) => !PLANS.some((known) => known.includes(step)))
-    ?? "another order of operators", "run it with onnxruntime-web");
+  const other = steps.find((step) => !`${PLANS}`.includes(step)) ?? steps;
+  return plan >= 0 ? plan : fail("a model on pixels", other, "run it with onnxruntime-web");
 }
 
 // Returns the function from pixels to probabilities.
@@ -120,8 +121,8 @@ function graphOf(bytes, shape, classes) {
   if (`${halves} ${axes}` !== `${classes},${classes} 1`) fail("other halves or axes", halves);
   const F = Float32Array, U = Uint8Array, rows = product(shape), columns = plan === 1 ? 2 * classes : classes;
   const weights = get("weights", integer ? U : F, [rows, columns]), bias = get("bias", F, [columns]);
-  const zero = integer ? get("weights_zero", U, [])[0] : 0, pixelsZero = integer ? get("pixels_zero", U, [])[0] : 0;
-  const centre = plan === 1 ? get("centre", F, shape, [shape[2]]) : [pixelsZero];
+  const [zero] = integer ? get("weights_zero", U, []) : [0];
+  const centre = plan === 1 ? get("centre", F, shape, [shape[2]]) : integer ? get("pixels_zero", U, []) : [0];
   const offset = plan > 2 ? get("offset", Int32Array, [classes]) : new F(classes);
   const scale = integer ? get("scale", F, [classes]) : centred ? get("step", F, []) : [1];
   return (pixels) => {
@@ -135,7 +136,7 @@ function graphOf(bytes, shape, classes) {
       + (plan === 1 ? Math.fround(sums[classes + k] + bias[classes + k]) : bias[k]));
     const highest = Math.max(...logits), powers = Float64Array.from(logits, (logit) => Math.exp(logit - highest));
     const total = sumOf(powers), answer = F.from(powers, (power) => power / total);
-    return answer.every(Number.isFinite) ? answer : fail("finite probabilities", "NaN");
+    return answer.every(Number.isFinite) ? answer : fail("probabilities", "NaN");
   };
 }
 
@@ -145,16 +146,16 @@ const isWhole = (value, least, most) => Number.isInteger(value) && value >= leas
 const isShare = (value) => typeof value === "number" && value >= 0 && value <= 1;
 
 function checkEntries({ version, labels, image, golden, decision }) {
-  const { height, width, color, fit, filter, shift = 8, fill } = image;
+  const { height, width, color, fit, filter, fill } = image;
   if (!/^[12]\.\d+$/.test(version)) fail("an artefact of format 1 or 2", version, "use a newer softmax-kit.mjs");
   const channels = { L: 1, RGB: 3 }[color], thresholds = (version > "2" && decision?.thresholds) || [];
   const holds = {
     labels: labels[1] && new Set(labels).size === labels.length
       && labels.every((label) => label && typeof label === "string"),
     image: isWhole(height, 1, 16384) && isWhole(width, 1, 16384) && channels && filter === "bilinear"
-      && /^(stretch|crop|pad)$/.test(fit) && isWhole(shift, 0, 8)
+      && /^(stretch|crop|pad)$/.test(fit)
       && (fit === "pad" ? fill.length === channels && fill.every((value) => isWhole(value, 0, 255)) : !fill),
-    golden: isShare(golden.tolerance) && golden.probabilities.length
+    golden: isShare(golden.tolerance) && golden.probabilities[0]
       && golden.probabilities.every((row) => row.length === labels.length && row.every(isShare)),
     decision: thresholds.every(({ label, probability }) =>
       isShare(probability) && (label === null || labels.includes(label))),
@@ -195,7 +196,7 @@ function resized(pixels, count, lines, size) {
     }
     const total = sumOf(shares), sums = new Float64Array(lines).fill(2 ** 21);
     shares.forEach((share, i) => {
-      const scaled = 2 ** 23 * share + total, unit = (scaled - (scaled % (2 * total))) / (2 * total);
+      const units = 2 ** 23 * share + total, unit = (units - (units % (2 * total))) / (2 * total);
       for (let line = 0, at = (first + i) * lines; line < lines; line++) sums[line] += unit * pixels[at++];
     });
     sums.forEach((sum, line) => { result[line * size + place] = Math.floor(sum / 2 ** 22); });
@@ -252,8 +253,8 @@ async function decoded(source, shift) {
   return context.getImageData(0, 0, width, height);
 }
 
-function classifier(bytes) {
-  checkSeal(bytes);
+async function classifier(bytes) {
+  await checkSeal(bytes);
   const { 7: [graph], 14: props } = message(bytes), entries = {};
   for (const { 1: [name], 2: [value] } of props.map(message)) {
     const [, key] = /^kit\.(?!seal$)(.*)/.exec(utf8(name)) ?? [];
@@ -287,7 +288,7 @@ function classifier(bytes) {
   const info = () => structuredClone({
     ...others, labels, image: contract, golden: { examples: golden.probabilities.length, tolerance },
   });
-  return { labels, info, pixels, probabilities, classify, selftest };
+  return { labels: [...labels], info, pixels, probabilities, classify, selftest };
 }
 
 export const load = (source) => guarded("an artefact made by `kit export`", async () => {

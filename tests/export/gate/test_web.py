@@ -21,7 +21,7 @@ pytestmark = [needs_node, pytest.mark.spawns]
 WRONG = {
     "a sum": ("value * (weights[at++] - zero)", "value * (weights[at++] - 127)", "its own numbers'"),
     "a float": ("+ bias[classes + k]) : bias[k]", "+ bias[classes + k]) : bias[k] + k / 1e4", "its own numbers'"),
-    "a label": ("return { labels, info", "return { labels: labels.toReversed(), info", "the metadata to read back"),
+    "a label": ("[...labels]", "labels.toReversed()", "the metadata to read back"),
     "the size": ("Math.floor(sum / 2 ** 22)", "Math.ceil(sum / 2 ** 22)", "images of 19 × 25 pixels to be fitted"),
     "the colour": ("19595 * shown(0)", "19594 * shown(0)", "RGBA images of 19 × 25 pixels to be fitted"),
 }

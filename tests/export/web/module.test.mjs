@@ -70,7 +70,7 @@ const FILES = [
   [new TextEncoder().encode("hello"), /found no seal/],
   [bytes.subarray(0, 4000), /^expected .*, found (another sha256|no seal): /],
   [Buffer.concat([bytes, bytes]), /found no seal/],
-  [Buffer.concat([bytes, Buffer.from([0])]), /^expected the whole file that was written, found another sha256: it was damaged/],
+  [Buffer.concat([bytes, Buffer.from([0])]), /^expected the file as written, found another sha256: it was damaged/],
   ...[undefined, null, 7, {}, "data:,hello", "no address"].map((source) => [source, /^expected an artefact made by `kit export`, found .*: export it again$/]),
 ];
 

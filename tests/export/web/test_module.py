@@ -43,9 +43,9 @@ def test_its_size_and_its_types() -> None:
     assert not re.search(r"^\s*//|^\s", source, re.MULTILINE)
     names = [set(re.findall(r"^export (?:class|const|function) (\w+)", text, re.MULTILINE)) for text in (source, types)]
     assert names == [{"KitError", "load"}] * 2
-    methods = re.search(r"return \{ (labels, .*) \};", source)
-    assert methods
-    for name in methods[1].split(", "):
+    returned = re.search(r"return \{ labels: .*, (info, .*) \};", source)
+    assert returned
+    for name in ("labels", *returned[1].split(", ")):
         assert re.search(rf"^  (?:readonly )?{name}[:(]", types, re.MULTILINE), name
 
 

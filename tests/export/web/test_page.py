@@ -93,7 +93,7 @@ def test_hostile_labels_are_text(tmp_path: Path) -> None:
     subject.metadata.provenance["data"]["name"] = "</title><script>alert(5)</script>"
     alerts: list[Any] = []
     with opened(web_page(artefact(subject), tmp_path / "page.html")) as (window, asked):
-        window.on("dialog", alerts.append)
+        window.on("dialog", lambda dialog: alerts.append(dialog))
         window.wait_for_selector(READY)
         window.evaluate(TRANSFER, [base64_of(PNG), "drop"])
         answer(window)
@@ -116,7 +116,7 @@ def test_an_answer_that_is_not_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        (b'id="model">', "expected the whole file that was written, found another sha256: it was damaged on its way"),
+        (b'id="model">', "expected the file as written, found another sha256: it was damaged, copy it again"),
         (b'<script type="module">', "If this text stays, JavaScript is off, or the page was damaged: copy it again."),
     ],
     ids=["model", "script"],

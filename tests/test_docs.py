@@ -155,6 +155,8 @@ KINDS: dict[str, Callable[[str], object]] = {
     "yaml": check_yaml,
     "dockerfile": check_dockerfile,
     "toml": tomllib.loads,
+    "html": str,
+    "js": str,  # tests/export/web/test_module.py runs it
     "text": str,
     "": str,
 }

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,16 @@ import runtime
 from export.web.source import SOURCES, compact
 from runtime.errors import ArtefactError
 from runtime.web.node import node
+from tests.modules import ROOT
 from tests.node import needs_node
 
 HERE = Path(__file__).parent
 BYTES_COMPRESSED = 6000
 
 
-def printed(*command: str | Path, **variables: str) -> str:
+def printed(*command: str | Path, cwd: Path = HERE, **variables: str) -> str:
     found = subprocess.run(
-        [node(), *command], capture_output=True, text=True, check=False, timeout=600, env=variables or None
+        [node(), *command], capture_output=True, text=True, check=False, timeout=600, env=variables or None, cwd=cwd
     )
     assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout
@@ -33,6 +35,15 @@ def printed(*command: str | Path, **variables: str) -> str:
 @pytest.mark.spawns
 def test_the_interface(folder: Path) -> None:
     assert re.search(r"^# fail 0$", printed("--test", HERE / "module.test.mjs", KIT_FOLDER=str(folder)), re.MULTILINE)
+
+
+@needs_node
+@pytest.mark.spawns
+def test_the_example_of_the_documentation(folder: Path, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "web.md").read_text(), re.DOTALL)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "example.mjs").write_text(example)
+    assert re.match(r"self-test: 0\.00\d+\n\d \[\s*\[ '\d', 0\.\d+ \],", printed("example.mjs", cwd=tmp_path))
 
 
 def test_its_size_and_its_types() -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.web`: a model for browsers in Chromium and Node, against onnxruntime-web and onnxruntime-node."""
+"""`python -m benchmarks.web`: a model for browsers, against onnxruntime-web and onnxruntime-node."""
 
 from .studies.web import main
 

@@ -54,7 +54,9 @@ THEIRS = f"""async ([module, model]) => {{
 ALL_OF_OURS = """async (images) => {
   const bytes = Uint8Array.from(atob(images), (letter) => letter.charCodeAt(0)), found = [];
   const started = performance.now();
-  for (let at = 0; at < bytes.length; at += 784) found.push(...await classifier.probabilities(bytes.slice(at, at + 784)));
+  for (let at = 0; at < bytes.length; at += 784) {
+    found.push(...await classifier.probabilities(bytes.slice(at, at + 784)));
+  }
   return [found, performance.now() - started];
 }"""
 ALL_OF_THEIRS = f"""async (images) => {{

@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 
 import runtime
 from runtime.c.programs import call
-from runtime.web.node import node
+from runtime.web.node import OPEN, PROBABILITIES, Module, node
 from runtime.web.reading import MODULE
 
 from ..tools.measure import aimed, fashion, fashion_dir, show, table
 
 ROUNDS, SHARE, MORE, COMPRESSED = 11, 0.1, 25_000, 6_000
 FORMATS, WEB, NODE = ("onnx", "onnx-int8"), "onnxruntime-web", "onnxruntime-node"
+HEAD = ("file", "in Chromium", "first answer, ms", "ours ÷ this", "target", "ms an image", "difference", "labels")
 IMAGE = "Uint8Array.from({ length: 784 }, (_, i) => i % 256)"
 TENSOR = "new ort.Tensor('uint8', %s, [%s, 28, 28, 1])"
 OURS = f"""async ([module, model]) => {{
@@ -84,14 +85,12 @@ def main(data_dir: Path | None, node_modules: Path) -> None:
     """Export a model of Fashion-MNIST, and compare first answers, answers and sizes."""
     with tempfile.TemporaryDirectory(prefix="kit-") as place:
         files, images = prepare(fashion_dir(data_dir), Path(place))
-        versions = [f"{name} {_version(node_modules / name)}" for name in (WEB, NODE)]
+        versions = [f"Node {call([node(), '-v'], Path()).decode().strip()}"]
+        versions += [f"{name} {_version(node_modules / name)}" for name in (WEB, NODE)]
         shutil.copytree(node_modules / WEB / "dist", Path(place) / "dist", ignore=_maps)
         lines = [sizes(files), in_chromium(Path(place), files, images, versions)]
         lines += [in_node(node_modules.resolve(), files, images)]
-        show(
-            "Models for browsers",
-            [", ".join([f"Node {call([node(), '-v'], Path()).decode().strip()}", *versions]), *lines],
-        )
+        show("Models for browsers", [", ".join(versions), *lines])
 
 
 def prepare(data_dir: Path, place: Path) -> tuple[dict[str, Path], NDArray[np.uint8]]:
@@ -138,23 +137,10 @@ def in_chromium(place: Path, files: Mapping[str, Path], images: NDArray[np.uint8
                     first[who] += [spent] if number else []
                     if number == ROUNDS:
                         found, each = window.evaluate(codes[who][1], encoded)
-                        rows.append(
-                            [name, who, first[who], each / len(images), *difference(files[name], images, found)]
-                        )
+                        compared = difference(files[name], images, found)
+                        rows.append([name, who, first[who], each / len(images), *compared])
                     window.close()
     return table(HEAD, list(_with_ratios(rows)))
-
-
-HEAD = (
-    "file",
-    "in Chromium",
-    "first answer, ms",
-    "ours ÷ this",
-    "target",
-    "ms an image",
-    "largest difference",
-    "labels",
-)
 
 
 def _with_ratios(rows: list[list[Any]]) -> Iterator[tuple[str, ...]]:
@@ -169,15 +155,13 @@ def _with_ratios(rows: list[list[Any]]) -> Iterator[tuple[str, ...]]:
 
 def in_node(node_modules: Path, files: Mapping[str, Path], images: NDArray[np.uint8]) -> str:
     """Largest differences of onnxruntime-node and of the module in Node from onnxruntime in Python."""
-    from runtime.web.node import PROBABILITIES, Module
-
     script = files["js"].parent / "run.cjs"
     script.write_text(IN_NODE.replace('"onnxruntime-node"', json.dumps(str(node_modules / NODE))))
     rows = []
     for name in FORMATS:
         theirs = np.frombuffer(call([node(), str(script), str(files[name])], script.parent, images.tobytes()), "<f4")
         module = Module((files["js"] / MODULE).read_bytes(), files[name].read_bytes())
-        module.ask(0)
+        module.ask(OPEN)
         ours = np.frombuffer(module.ask(PROBABILITIES, images.tobytes(), images.shape)[1], "<f4")
         for who, found in (("module", ours), (NODE, theirs)):
             largest, flips = difference(files[name], images, found)

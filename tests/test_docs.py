@@ -49,7 +49,7 @@ SPAWN = {
     "scale.md",
     "tutorial.md",
     "web.md",
-}  # their commands start processes
+}  # start processes
 RUN = {SHELL, "python", "ini"}
 LEAST, SHARE = 20, 0.45  # letters of a message that are fixed, and their share, so that they say something
 

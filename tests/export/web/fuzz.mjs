@@ -19,7 +19,7 @@ const DAMAGES = [
   (data) => data.subarray(0, random(data.length)),
   (data) => { const at = random(data.length); return Buffer.concat([data.subarray(0, at), data.subarray(at + 1 + random(16))]); },
   (data) => { const at = random(data.length); return Buffer.concat([data.subarray(0, at), data.subarray(at - 1 - random(64))]); },
-  (data) => { const at = random(data.length); return data.fill(random(2) * 255, at, at + 1 + random(32)); },
+  (data) => { const at = random(data.length); return data.fill(random(2) * 255, at, Math.min(data.length, at + 1 + random(32))); },
   (data) => { for (let i = random(20); i >= 0; i--) data[random(data.length)] = random(256); return data; },
 ];
 

@@ -1,5 +1,6 @@
 // The module's interface, run by `node --test`; KIT_FOLDER is a folder that `kit export --format js` wrote.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
@@ -47,6 +48,22 @@ test("what is told of the model is a copy", async () => {
   info.labels[0] = info.image.width = 99;
   assert.deepEqual([classifier.info().labels[0], classifier.info().image.width], ["0", 8]);
   assert.ok(await classifier.selftest() < 0.01);
+});
+
+test("the seal of files of every length, by the browser's sha256 and by the module's own", async () => {
+  const { crypto } = globalThis;
+  for (let more = 0; more < 64; more++) {
+    const longer = Buffer.concat([bytes, Buffer.from([0xa2, 0x06, more]), Buffer.alloc(more)]); // an unknown field
+    const at = longer.indexOf("kit-seal-sha256:") + 16;
+    longer.write("0".repeat(64), at);
+    longer.write(createHash("sha256").update(longer).digest("hex"), at);
+    for (const value of [crypto, undefined]) {
+      Object.defineProperty(globalThis, "crypto", { value, configurable: true, writable: true });
+      await load(longer);
+      await assert.rejects(load(Buffer.concat([longer, Buffer.from([0])])), isKitError(/found another sha256/));
+    }
+  }
+  globalThis.crypto = crypto;
 });
 
 const IMAGES = [

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import ArtefactError
+from runtime.loading import load
 from runtime.web.reading import FILES, files_in, is_web, read_web
 from tests.export.c.made import made
 from tests.export.web.made import GREY, artefact, web_folder, web_page
@@ -50,6 +51,11 @@ def test_other_pages(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_bytes(content)
     with pytest.raises(ArtefactError, match=re.escape(message)):
         read_web(tmp_path / "page.html")
+
+
+def test_the_runtime_does_not_take_a_page(both: tuple[Path, Path]) -> None:
+    with pytest.raises(ArtefactError, match=r"made\.html: expected an ONNX artefact, found a page: export with"):
+        load(both[1])
 
 
 @needs_node

@@ -1,9 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
 DEVICE := .venv-device
+TOOLS := gcc g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-avr avr-libc simavr \
+	gcc-riscv64-unknown-elf qemu-system-misc chromium
 PACKAGES := $(foreach package,export runtime trainer,$(wildcard $(package)/*.py $(package)/*/*.py))
 
-.PHONY: help demo test test-fast test-all test-hostile check docs
+.PHONY: help demo tools test test-fast test-all test-hostile check docs
 .PHONY: coverage mutation dist bench bench-quick
 
 help:  ## list the targets
@@ -16,6 +18,10 @@ demo: $(VENV)/installed $(DEVICE)/installed  ## train, export, then classify whe
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.npy
 	@$(MAKE) --silent $(DEVICE)/with-image
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.png
+
+tools:  ## install, as root on Debian and Ubuntu, the compilers, emulators and the browser that some tests need
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TOOLS)
 
 # A thread a worker: more would wait for one another.
 test: $(VENV)/installed  ## run the everyday suite

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .artefact import FAMILIARITY, FEATURES, INPUT, OUTPUT, Metadata, from_props
+from .artefact import FAMILIARITY, FEATURES, OUTPUT, Metadata, from_props
+from .backend import Session, check_signature, open_backend
 from .batches import blocks
 from .errors import ArtefactError, InputError, SelfTestError
 from .image import ImageLike, Pixels, describe
 from .origin import raised_by
 from .prediction import Prediction, Predictor, check_top_k
 from .seal import check_seal, format_of
-from .session import ONNXRUNTIME, Settings, bind, check_signature, onnxruntime, open_session
+from .session import Settings
 from .skew.first_images import FirstImages
 from .text import one_line
 
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from numpy.typing import NDArray
-    from onnxruntime import InferenceSession
-
-
-AT_ONCE = 32  # images, of a graph that computes features
 
 
 class _Buffers(threading.local):
@@ -48,13 +45,15 @@ class Classifier:
         self._digest = check_seal(model)
         self._model: bytes | None = model  # None once it is closed
         self._settings = settings
-        self._session: InferenceSession | None = open_session(model, settings)
-        self._metadata = from_props(self._session.get_modelmeta().custom_metadata_map)
+        self._session: Session | None = open_backend(model, settings)
+        self._library = self._session.library
+        self._metadata = from_props(self._session.props)
         check_signature(self._session, self._metadata)
         self._labels = self._metadata.labels
         self._shape = self._metadata.image.shape
         self._predict = Predictor(self._labels, self._metadata.decision)
         self._outputs = [OUTPUT, FAMILIARITY] if self._metadata.has_familiarity else [OUTPUT]
+        self._session.prepare(self._outputs)
         self._first_images = FirstImages(self._metadata.pixel_statistics)
         self._buffers = _Buffers()
         self._opening = threading.Lock()
@@ -109,7 +108,7 @@ class Classifier:
         try:
             run(binding)
         except Exception as error:  # onnxruntime's own errors share no base class
-            if not raised_by(error, ONNXRUNTIME):
+            if not raised_by(error, self._library):
                 raise
             raise _cannot_run(error) from error
         if top_k != 1 or confidence is not None or self._predict.decides:
@@ -168,14 +167,19 @@ class Classifier:
             "decision": self._metadata.decision and self._metadata.decision.to_json(),
             "licences": list(map(dict, self._metadata.licences)),
             "provenance": dict(self._metadata.provenance),
-            "providers": session.get_providers(),
+            "backend": session.backend,
+            "providers": list(session.providers),
             "threads": self._settings.threads,
             "skew": [{"cause": found.cause, "message": found.message} for found in self._first_images.findings()],
-            "versions": {
-                "numpy": np.__version__,
-                "onnxruntime": onnxruntime().__version__,
-                "python": platform.python_version(),
-            },
+            "versions": dict(
+                sorted(
+                    {
+                        "numpy": np.__version__,
+                        session.backend: session.version,
+                        "python": platform.python_version(),
+                    }.items()
+                )
+            ),
         }
 
     def selftest(self) -> float:
@@ -215,20 +219,15 @@ class Classifier:
         """Run the graph: uint8 [N, H, W, C], N ≥ 1 → probabilities [N, K] and, where it is needed, familiarity [N].
 
         outputs: names of others to give instead, of one or two axes.
-        A deep graph needs much memory for each image, so it gets a few at a time. Raises ArtefactError where the graph
-        turns out not to run.
+        Raises ArtefactError where the graph turns out not to run.
         """
         session, names = self._session or self._open(), outputs or self._outputs
-        step = AT_ONCE if FEATURES in self._metadata.outputs else len(pixels)
         try:
-            parts = [session.run(names, {INPUT: pixels[at : at + step]}) for at in range(0, len(pixels), step)]
+            results = session.run(names, pixels)
         except Exception as error:  # as above
-            if not raised_by(error, ONNXRUNTIME):
+            if not raised_by(error, self._library):
                 raise
             raise _cannot_run(error) from error
-        results: list[NDArray[np.float32]] = [
-            np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)
-        ]
         for name, result in zip(names, results, strict=True):
             due = {OUTPUT: (len(self._labels),), FAMILIARITY: ()}.get(name, result.shape[1:])
             if result.shape != (len(pixels), *due):
@@ -238,7 +237,7 @@ class Classifier:
     def _width(self) -> int:
         """Return D, the number of features of an image."""
         session = self._session or self._open()
-        return int(next(node.shape[1] for node in session.get_outputs() if node.name == FEATURES))
+        return int(next(node.shape[1] for node in session.outputs if node.name == FEATURES))
 
     def _check(self, top_k: int, confidence: float | None) -> None:
         check_top_k(top_k)
@@ -253,7 +252,7 @@ class Classifier:
             self._first_images.see(pixels)
             return self._predictions(pixels, top_k, confidence)[0]
         buffers = self._buffers  # which `close` may replace meanwhile
-        buffers.bound = bind(self._session or self._open(), self._metadata, self._settings)
+        buffers.bound = (self._session or self._open()).bind(self._metadata)
         return self.classify(image, top_k=top_k, confidence=confidence)
 
     def _predictions(self, pixels: Pixels, top_k: int, confidence: float | None) -> list[Prediction]:
@@ -268,10 +267,10 @@ class Classifier:
             raise ArtefactError("expected an open classifier, found one that was closed: load the artefact again")
         return self._model
 
-    def _open(self) -> InferenceSession:
+    def _open(self) -> Session:
         """Open this process's session, after a fork. Raises ArtefactError once it is closed."""
         with self._opening:
-            self._session = self._session or open_session(self._content(), self._settings)
+            self._session = self._session or open_backend(self._content(), self._settings)
             return self._session
 
     def _forget_parent(self) -> None:

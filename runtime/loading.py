@@ -11,7 +11,7 @@ from .decoding import BYTES, is_resource
 from .errors import ArtefactError, naming
 from .files import FilePath, check_regular, read_at_most, reason
 from .origin import raised_by
-from .session import CPU, Settings
+from .session import AUTO, CPU, Settings
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ ZIP_START, PAGE_START = b"PK\x03\x04", b"<!doctype html>"
 MAX_MODEL_BYTES = 2 * 2**30
 MAX_PATH_BYTES = 4096
 SHOWN = 60
+MAX_THREADS = 1024
 DEFAULT = Settings()
 
 
@@ -33,6 +34,7 @@ def load(
     threads: int = 1,
     spinning: bool = False,
     providers: Iterable[str] = (CPU,),
+    backend: str = AUTO,
 ) -> Classifier:
     """Open an ONNX artefact.
 
@@ -41,13 +43,16 @@ def load(
     threads: threads of one call, 1 to 1,024.
     spinning: whether these threads busy-wait for work, which is faster and keeps one core each at full load.
     providers: onnxruntime's execution providers, in the order of preference.
+    backend: what computes: "onnxruntime", "numpy", or "auto" for onnxruntime where it is installed, else numpy.
     Raises ArtefactError where the file is missing, damaged or not a valid artefact, or a provider is not available, and
     SelfTestError.
     """
     if isinstance(providers, str) or not isinstance(providers, Iterable):
         raise ArtefactError(f"expected a list of providers, found {providers!r}: leave it out for the CPU")
     data, name = read_content(model)
-    classifier = open_content(data, name, Settings(threads=threads, spinning=spinning, providers=tuple(providers)))
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise ArtefactError(f"{name}: expected 1 to {MAX_THREADS:,} threads, found {threads!r}: leave it out for 1")
+    classifier = open_content(data, name, Settings(threads, spinning, tuple(providers), backend))
     if selftest:
         with naming(name):
             classifier.selftest()

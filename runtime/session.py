@@ -1,10 +1,9 @@
-"""onnxruntime's sessions: opens them, checks their input and output, binds buffers. Only this imports onnxruntime."""
+"""The backend `onnxruntime`: opens its sessions, runs them, binds buffers. Only this imports onnxruntime."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import re
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,27 +17,30 @@ from .text import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
     from onnxruntime import InferenceSession
 
-ONNXRUNTIME = "onnxruntime"
+    from .image import Pixels
+
+ONNXRUNTIME, AUTO = "onnxruntime", "auto"
 FATAL_ONLY = 4
 CPU = "CPUExecutionProvider"
-MAX_THREADS = 1024
-TYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
-OPTIONAL_OUTPUTS = {FEATURES: "float32 [N, D]", FAMILIARITY: "float32 [N]"}
+AT_ONCE = 32  # images, of a graph that computes features
 
 
 class Settings(NamedTuple):
-    """How onnxruntime runs a model.
+    """What runs a model, and how onnxruntime does.
 
     threads: threads of one call, 1 to 1,024.
     spinning: whether these threads busy-wait for work, which is faster and keeps one core each at full load.
     providers: onnxruntime's execution providers, in the order of preference.
+    backend: "onnxruntime", "numpy", or "auto" for the first of them that is installed.
     """
 
     threads: int = 1
     spinning: bool = False
     providers: tuple[str, ...] = (CPU,)
+    backend: str = AUTO
 
 
 def onnxruntime() -> Any:
@@ -93,64 +95,57 @@ def open_session(model: bytes, settings: Settings | None = None) -> InferenceSes
     return session
 
 
-def check_signature(session: InferenceSession, metadata: Metadata) -> None:
-    """Compare the graph's input and outputs with the artefact's. Raises ArtefactError where they differ."""
-    image, outputs = ", ".join(map(str, metadata.image.shape)), [_signature(node) for node in session.get_outputs()]
-    types = OPTIONAL_OUTPUTS | {OUTPUT: f"float32 [N, {len(metadata.labels)}]"}
-    due = [_due(name, types, outputs) for name in (OUTPUT, *metadata.outputs)]
-    expected = f"{INPUT}: uint8 [N, {image}] → {', '.join(due)}"
-    found = f"{', '.join(map(_signature, session.get_inputs()))} → {', '.join(outputs)}"
-    if re.sub(rf"({FEATURES}: float32 \[N), [1-9][0-9]*\]", r"\1, D]", found) != expected:
-        raise ArtefactError(f"expected {expected}, found {found}: export it again")
+class OnnxruntimeSession:
+    """A graph that onnxruntime runs, as `runtime.backend.Session` has it."""
 
+    backend: str = ONNXRUNTIME
+    library: str = ONNXRUNTIME
 
-def _due(name: str, types: Mapping[str, str], found: Sequence[str]) -> str:
-    """Write an output's name, type and shape as due; one of a later version may have any."""
-    if name in types:
-        return f"{name}: {types[name]}"
-    return next((output for output in found if output.startswith(f"{name}: ")), name)
+    def __init__(self, model: bytes, settings: Settings) -> None:
+        session = self._session = open_session(model, settings)
+        about = session.get_modelmeta()
+        self.version: str = onnxruntime().__version__
+        self.providers: Sequence[str] = session.get_providers()
+        self.props: Mapping[str, str] = about.custom_metadata_map
+        self.producer: str = about.producer_name
+        self.inputs: Sequence[Any] = session.get_inputs()
+        self.outputs: Sequence[Any] = session.get_outputs()
+        self._on_cpu = settings.providers == (CPU,)
+        self._at_once = AT_ONCE if any(node.name == FEATURES for node in self.outputs) else None
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Do nothing: the session is ready."""
 
-def _signature(node: Any) -> str:
-    """Write a node's name, type and shape; N stands for a free first dimension, whatever its name."""
-    shape = ["N" if place == 0 and not isinstance(side, int) else side for place, side in enumerate(node.shape)]
-    return f"{node.name}: {type_of(node)} [{', '.join(map(str, shape))}]"
+    def run(self, names: Sequence[str], pixels: Pixels) -> list[NDArray[np.float32]]:
+        """Compute outputs for images uint8 [N, H, W, C], N ≥ 1; a few at a time where the graph computes features."""
+        run, step = self._session.run, self._at_once or len(pixels)
+        parts = [run(names, {INPUT: pixels[at : at + step]}) for at in range(0, len(pixels), step)]
+        return [np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
 
+    def bind(self, metadata: Metadata) -> tuple[Any, ...]:
+        """Bind one thread's buffers."""
+        session = self._session
+        height, width, channels = metadata.image.shape
+        pixels = np.zeros((1, height, width, channels), np.uint8)
+        row = np.zeros((1, len(metadata.labels)), np.float32)
+        binding = session.io_binding()
+        _remember(binding)
+        binding.bind_cpu_input(INPUT, pixels)
+        binding.bind_output(OUTPUT, "cpu", 0, np.float32, row.shape, row.ctypes.data)
+        familiarity = np.zeros(1, np.float32) if metadata.has_familiarity else None
+        if familiarity is not None:
+            binding.bind_output(FAMILIARITY, "cpu", 0, np.float32, familiarity.shape, familiarity.ctypes.data)
+        inputs = {pixels.shape[1:]: pixels[0]} | ({(height, width): pixels[0, :, :, 0]} if channels == 1 else {})
 
-def type_of(node: Any) -> str:
-    """Name the type of a graph's input or output as numpy does: float32."""
-    return TYPES.get(node.type) or str(node.type).removeprefix("tensor(").removesuffix(")")
+        def run_and_wait(binding: Any) -> None:
+            session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
 
-
-def bind(session: InferenceSession, metadata: Metadata, settings: Settings) -> tuple[Any, ...]:
-    """Bind one thread's buffers to the session.
-
-    Returns the function that runs the graph, its argument, the input buffers by the image's shape, the probabilities
-    [K], and the familiarity [1], or None where no decision needs it.
-    """
-    height, width, channels = metadata.image.shape
-    pixels = np.zeros((1, height, width, channels), np.uint8)
-    row = np.zeros((1, len(metadata.labels)), np.float32)
-    binding = session.io_binding()
-    _remember(binding)
-    binding.bind_cpu_input(INPUT, pixels)
-    binding.bind_output(OUTPUT, "cpu", 0, np.float32, row.shape, row.ctypes.data)
-    familiarity = np.zeros(1, np.float32) if metadata.has_familiarity else None
-    if familiarity is not None:
-        binding.bind_output(FAMILIARITY, "cpu", 0, np.float32, familiarity.shape, familiarity.ctypes.data)
-    inputs = {pixels.shape[1:]: pixels[0]} | ({(height, width): pixels[0, :, :, 0]} if channels == 1 else {})
-
-    def run_and_wait(binding: Any) -> None:
-        session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
-
-    run = session.run_with_iobinding if settings.providers == (CPU,) else run_and_wait
-    return run, binding, inputs, row[0], familiarity
+        run = session.run_with_iobinding if self._on_cpu else run_and_wait
+        return run, binding, inputs, row[0], familiarity
 
 
 def _check(settings: Settings, available: list[str]) -> None:
-    if type(settings.threads) is not int or not 1 <= settings.threads <= MAX_THREADS:
-        raise ArtefactError(f"expected 1 to {MAX_THREADS:,} threads, found {settings.threads!r}: leave it out for 1")
     absent = [name for name in settings.providers if name not in available]
     if absent or not settings.providers:
         raise ArtefactError(

@@ -55,6 +55,18 @@ def model(exported: dict[str, Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def c_folder(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits checkpoint as `kit export --format c` writes it, for frames of 40 × 30 too."""
+    return export(checkpoint, "c", tmp_path_factory.mktemp("c") / "digits_c", frame=(40, 30)).path
+
+
+@pytest.fixture(scope="session")
+def c_library(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits checkpoint as `kit export --format arduino` writes it."""
+    return export(checkpoint, "arduino", tmp_path_factory.mktemp("arduino") / "digits.arduino.zip").path
+
+
+@pytest.fixture(scope="session")
 def fashion_dir() -> Path:
     """Where the real Fashion-MNIST lies."""
     if not (DATA_DIR / "FashionMNIST" / "raw" / "train-images-idx3-ubyte").exists():

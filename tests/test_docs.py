@@ -165,6 +165,8 @@ KINDS: dict[str, Callable[[str], object]] = {
     "toml": tomllib.loads,
     "html": str,
     "js": str,  # tests/export/web/test_module.py runs it
+    "c": str,  # tests/export/c/test_page.py compiles it
+    "cmake": str,
     "text": str,
     "": str,
 }

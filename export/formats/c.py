@@ -6,6 +6,7 @@ from runtime import load
 from runtime.artefact import EXTRA_FILE, Metadata, dumps
 from runtime.c.model import CompiledModel
 from runtime.c.reading import about
+from runtime.session import ONNXRUNTIME
 from trainer.checkpoint import Checkpoint
 
 from ..arithmetic.quantise import Quantised
@@ -42,7 +43,7 @@ def write(numbers: Quantised, metadata: Metadata, target: Target) -> dict[str, b
 
 def in_8_bits(numbers: Quantised, metadata: Metadata) -> Answer:
     """What onnx-int8 answers with the same numbers."""
-    return load(onnx_int8.write(numbers, metadata, Target())).probabilities
+    return load(onnx_int8.write(numbers, metadata, Target()), backend=ONNXRUNTIME).probabilities
 
 
 def open_artefact(path: Path) -> CompiledModel:

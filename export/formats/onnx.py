@@ -11,6 +11,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from runtime import load
 from runtime.artefact import FEATURES, INPUT, OUTPUT, Metadata
 from runtime.seal import seal
+from runtime.session import ONNXRUNTIME
 
 from ..arithmetic.centre import Centred
 from ..arithmetic.fold import Numbers, prepare
@@ -148,4 +149,4 @@ def finish(
 
 def open_artefact(path: Path) -> Artefact:
     """Open the file with the runtime that users run."""
-    return load(path)
+    return load(path, backend=ONNXRUNTIME)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ToolchainError
 from ..image import Pixels
 from .programs import AVR, FLASH_OF_AVR, RUN, SELFTEST, Program, build, execute
-from .reading import ABOUT, Source, read_source
+from .reading import Source, read_source
 from .targets import HOST
 
 UNITS = 65536  # of a probability without floating point
@@ -43,8 +42,7 @@ class CompiledModel:
     def __init__(self, path: Path, target: str = HOST, *, integer: bool = False) -> None:
         self._source = read_source(path)
         self._path, self._target, self._integer = path, target, integer
-        others = {name: value for name, value in self._source.metadata.others.items() if name != ABOUT}
-        self.metadata = self._source.metadata._replace(others=MappingProxyType(others))
+        self.metadata = self._source.metadata
         self._program = self._built()
 
     @property

@@ -8,6 +8,7 @@ import os
 import re
 import zipfile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..artefact import EXTRA_FILE, Metadata, from_text
@@ -60,7 +61,10 @@ def read_source(path: Path) -> Source:
         raise ArtefactError(
             f"{path}: expected a folder or a library that `kit export --format c` wrote, found: {said}: export it again"
         ) from None
-    return Source(name, files, from_text(document), frame and (frame[0], frame[1]), sum(map(len, found.values())))
+    metadata = from_text(document)
+    others = {name: value for name, value in metadata.others.items() if name != ABOUT}
+    metadata = metadata._replace(others=MappingProxyType(others))
+    return Source(name, files, metadata, frame and (frame[0], frame[1]), sum(map(len, found.values())))
 
 
 def _of_folder(path: Path) -> dict[str, bytes]:

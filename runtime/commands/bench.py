@@ -1,10 +1,8 @@
 """`kit bench`: measures the latency, throughput, start-up time and memory of artefacts on this device."""
 
-import json
 import math
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend import chosen
 from ..c.footprint import Footprint
 from ..c.reading import is_source
 from ..c.targets import EMULATED
@@ -22,9 +21,11 @@ from ..classifier import Classifier
 from ..errors import ArtefactError, KitError, SelfTestError
 from ..loading import load
 from ..processes import cpus
-from ..session import onnxruntime
+from ..session import AUTO, ONNXRUNTIME, onnxruntime
 from ..text import as_json, complain, printable, say
 from . import footprints
+from .fresh import fresh_process
+from .options import backend_option
 
 T = TypeVar("T")
 
@@ -42,31 +43,9 @@ AT_LEAST = ("images_per_s_64", "images_per_s_1024")
 BATCHES = (64, 1024)
 MAX_BATCH_BYTES = 256 * 2**20
 MAX_BATCH_SECONDS = 10  # as the help says
-MAX_FRESH_SECONDS = 300
 # Shares of an artefact's seconds: for fresh processes, loading, single images, and each of the two batch sizes.
 SHARES = {"fresh": 0.4, "load": 0.1, "single": 0.2, "batch": 0.15}
 WARM_UP = 0.2  # part of each share
-
-# A user's first script. On Linux it reads its own peak memory: getrusage returns the parent's where that was higher.
-FRESH = """
-import sys
-sys.path[:] = sys.argv[2:]
-import runtime
-classifier = runtime.load(sys.argv[1])
-classifier.classify(classifier.metadata.golden.images[0])
-import json, time
-answered, peak = time.time(), None
-try:
-    with open("/proc/self/status") as file:
-        peak = [int(line.split()[1]) for line in file if line.startswith("VmHWM:")][0] / 2**10
-except (OSError, IndexError):
-    try:
-        import resource
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    except ImportError:
-        pass
-print(json.dumps([answered, peak]))
-"""
 
 Figures = dict[str, float | None]
 
@@ -108,11 +87,13 @@ def read_budget(_context: click.Context, _option: click.Parameter, text: str) ->
     "--target", "targets", type=click.Choice(EMULATED), multiple=True,
     help="Of a model in C: what to measure it on. May be given again.  [default: those whose tools are installed]",
 )  # fmt: skip
+@backend_option
 @click.option("--seconds", type=click.FloatRange(0.1, 60), default=2.0, show_default=True, help="Time per artefact.")
 @click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
 def bench(
-    artefacts: tuple[Path, ...], budget: dict[str, float], targets: tuple[str, ...], seconds: float, as_document: bool
-) -> None:
+    artefacts: tuple[Path, ...], budget: dict[str, float], targets: tuple[str, ...], backend: str, seconds: float,
+    as_document: bool,
+) -> None:  # fmt: skip
     """Measure each ARTEFACT on this device, after its self-test.
 
     load: opening the file. cold: from the start of a fresh Python process to its first prediction. p50, p99: latency of
@@ -123,8 +104,13 @@ def bench(
     """
     in_c = {name: limit for name, limit in budget.items() if name in footprints.TITLES}
     others = {name: limit for name, limit in budget.items() if name not in in_c}
+    if (targets or in_c) and not any(map(is_source, artefacts)):
+        raise click.UsageError(
+            f"expected {', '.join(in_c) or '--target'} for a model in C alone, found no such artefact"
+        )
     entries = [
-        footprints.entry(path, targets, in_c) if is_source(path) else _entry(path, seconds) for path in artefacts
+        footprints.entry(path, targets, in_c) if is_source(path) else _entry(path, seconds, backend)
+        for path in artefacts
     ]
     say(as_json(entries) if as_document else "\n".join(_tables(entries)))
     complaints = [line for entry in entries for line in _complaints(entry, others)]
@@ -134,19 +120,20 @@ def bench(
         sys.exit(1)
 
 
-def measure(path: Path, seconds: float) -> Figures:
+def measure(path: Path, seconds: float, backend: str = AUTO) -> Figures:
     """Measure an artefact.
 
     path: the artefact's.
     seconds: about how long to measure.
+    backend: as in `load`.
     Returns the figures of COLUMNS; None for one that cannot be measured here. Raises ArtefactError, and SelfTestError
     where the probabilities are not the trained model's.
     """
-    classifier = load(path, selftest=True)
+    classifier = load(path, selftest=True, backend=backend)
     golden = classifier.metadata.golden
     size, image = path.stat().st_size, golden.images[0]
-    fresh = _repeat(lambda: _fresh_process(path), SHARES["fresh"] * seconds)
-    loading = _durations(lambda: load(path), SHARES["load"] * seconds)
+    fresh = _repeat(lambda: fresh_process(path, backend), SHARES["fresh"] * seconds)
+    loading = _durations(lambda: load(path, backend=backend), SHARES["load"] * seconds)
     single = _durations(lambda: classifier.classify(image), SHARES["single"] * seconds)
     prediction = classifier.classify(image)
     _check(path, np.array(prediction.probability), golden.probabilities[0, prediction.index], golden.tolerance)
@@ -165,25 +152,6 @@ def measure(path: Path, seconds: float) -> Figures:
         },
         "rss_mb": statistics.median(peaks) if peaks else None,
     }
-
-
-def _fresh_process(path: Path) -> tuple[float, float | None]:
-    """Classify in a fresh process; return the seconds from its start to its prediction, and its peak memory in MB."""
-    command = [sys.executable, "-c", FRESH, str(path), *sys.path]
-    start = time.time()
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=MAX_FRESH_SECONDS, check=False)  # noqa: S603
-        answered, peak = json.loads(found.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        raise ArtefactError(
-            f"{path}: expected an answer from a fresh process, found none in {MAX_FRESH_SECONDS} s"
-        ) from None
-    except (IndexError, ValueError):
-        reason = found.stderr.strip().rpartition("\n")[2] or f"exit status {found.returncode}"
-        raise ArtefactError(
-            f"{path}: expected an answer from a fresh process, found that it failed ({reason})"
-        ) from None
-    return answered - start, peak
 
 
 def _throughput(path: Path, classifier: Classifier, size: int, seconds: float) -> float | None:
@@ -232,20 +200,22 @@ def _check(path: Path, found: NDArray[np.floating], expected: NDArray[np.float32
         )
 
 
-def machine() -> dict[str, Any]:
+def machine(backend: str) -> dict[str, Any]:
     """Describe the device and the versions that the figures depend on."""
+    name = chosen(backend)
     return {
         "system": platform.platform(),
         "processors": cpus(),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "onnxruntime": onnxruntime().__version__,
+        **({"onnxruntime": onnxruntime().__version__} if name == ONNXRUNTIME else {}),
+        "backend": name,
     }
 
 
-def _entry(path: Path, seconds: float) -> dict[str, Any]:
+def _entry(path: Path, seconds: float, backend: str) -> dict[str, Any]:
     try:
-        return {"artefact": str(path), **measure(path, seconds), "machine": machine()}
+        return {"artefact": str(path), **measure(path, seconds, backend), "machine": machine(backend)}
     except KitError as error:
         return {"artefact": str(path), "error": str(error)}
 
@@ -268,7 +238,7 @@ def _tables(entries: list[dict[str, Any]]) -> Iterator[str]:
     """Show what runs on this device in one table, and a model in C in one of its own."""
     here = [entry for entry in entries if "targets" not in entry]
     if here:
-        yield _table(here, machine())
+        yield _table(here, here[0].get("machine") or machine(AUTO))
     for entry in entries:
         if "targets" in entry:
             yield printable(entry["artefact"])

@@ -24,6 +24,7 @@ from ..skew.first_images import LOOK_AT, SkewWarning
 from ..skew.measures import findings
 from ..text import as_json, complain, printable, say
 from .answers import as_items, as_lines
+from .options import backend_option
 
 STANDARD_INPUT = "-"
 ACCEPTING = STORED, ALL = "stored", "all"
@@ -34,6 +35,7 @@ CLEAR_LINE = "\r\x1b[K"
 @click.command()
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="The artefact, an .onnx or .ort file.")
+@backend_option
 @click.option("--top-k", type=click.IntRange(1), help="Labels to list for each image.  [default: 1]")
 @click.option("--json", "json", is_flag=True, help="Print the predictions, or a summary of those written, as JSON.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder to write the predictions to, as Parquet.")
@@ -44,8 +46,8 @@ CLEAR_LINE = "\r\x1b[K"
               help="stored: ? for a label that is not accepted or an unfamiliar image; all: every label.")  # fmt: skip
 @click.option("--confidence", type=float, metavar="F", help="List the prediction set with this confidence, as 0.95.")
 def classify(
-    images: tuple[str, ...], model: Path, top_k: int | None, json: bool, output: Path | None, accept: str,
-    confidence: float | None, **settings: Any,
+    images: tuple[str, ...], model: Path, backend: str, top_k: int | None, json: bool, output: Path | None,
+    accept: str, confidence: float | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Classify images, one line each as it comes: the file, then label and probability, best first.
 
@@ -63,13 +65,12 @@ def classify(
     if output is None:
         if any(settings.values()):
             raise click.UsageError("--engine, --workers and --column go with --output")
-        _answer(images, model, _Asked(top_k or 1, confidence, accept == STORED), json)
+        _answer(images, load(model, backend=backend), _Asked(top_k or 1, confidence, accept == STORED), json)
     elif top_k is not None or STANDARD_INPUT in images:
         raise click.UsageError("--top-k and - for standard input do not go with --output")
     else:
-        _score(
-            images, model, output, json, confidence=confidence, **settings | {"engine": settings["engine"] or "local"}
-        )
+        settings |= {"engine": settings["engine"] or "local", "backend": backend}
+        _score(images, model, output, json, confidence=confidence, **settings)
 
 
 def _score(images: tuple[str, ...], model: Path, output: Path, json: bool, **settings: Any) -> None:
@@ -128,12 +129,11 @@ class _Answer(NamedTuple):
     remarks: Remarks
 
 
-def _answer(images: tuple[str, ...], model: Path, asked: _Asked, json: bool) -> None:
+def _answer(images: tuple[str, ...], classifier: Classifier, asked: _Asked, json: bool) -> None:
     """Print predictions, each as it comes."""
     from ..processes import cpus
     from ..threads import in_threads
 
-    classifier = load(model)
     warnings.simplefilter("ignore", SkewWarning)  # reported below, for all images
     warnings.filterwarnings("ignore", module="PIL")  # damage that matters raises an error too
     looked_at: list[Pixels] = []

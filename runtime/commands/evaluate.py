@@ -13,6 +13,7 @@ from ..digest import digest
 from ..evaluation import answer, figures
 from ..loading import load
 from ..text import as_json, complain, printable, say
+from .options import backend_option
 
 CHECKPOINT = "model.safetensors"
 COLUMNS = 20  # of a confusion matrix in text
@@ -29,8 +30,11 @@ DATA_DIR = "data"
 @click.option("--label-column", metavar="NAME", help="Column with the labels.")
 @click.option("--max-unreadable", type=click.FloatRange(0, 1), default=MAX_UNREADABLE, show_default=True,
               help="Share of the images that may be unreadable; they are left out.")  # fmt: skip
+@backend_option
 @click.option("--json", "as_document", is_flag=True, help="Print the figures as JSON.")
-def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_document: bool, **reading: Any) -> None:
+def evaluate(
+    model: Path, data: str, data_dir: Path | None, whole: bool, backend: str, as_document: bool, **reading: Any
+) -> None:
     """Evaluate an artefact on a test set: accuracy, loss, and the other metrics of kit train.
 
     A data set without test images is evaluated whole, unless the model was trained on it: then it is split as for the
@@ -39,7 +43,7 @@ def evaluate(model: Path, data: str, data_dir: Path | None, whole: bool, as_docu
     --json has the confusion matrix; above 100 labels it has the cells that are not 0, as lists of the true and the
     predicted index, and of images.
     """
-    classifier = load(model)
+    classifier = load(model, backend=backend)
     folder = data_dir or Path(os.environ.get("KIT_DATA_DIR") or DATA_DIR)
     answers = answer(classifier, data, data_dir=folder, whole=whole, **reading)
     if is_older(model, classifier.metadata):

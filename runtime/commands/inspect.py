@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ..artefact import EXTRA_FILE, Metadata, from_props, from_text
+from ..backend import open_backend, type_of
 from ..c.reading import is_source, read_source
 from ..classifier import Classifier
 from ..digest import digest
@@ -21,7 +22,7 @@ from ..image import Pixels
 from ..loading import ZIP_START, read_artefact
 from ..origin import raised_by
 from ..seal import format_of
-from ..session import Settings, open_session, type_of
+from ..session import Settings
 from ..text import as_json, complain, printable, say
 from ..web.reading import is_web, read_web
 
@@ -97,19 +98,17 @@ def _of_web(path: Path) -> dict[str, Any]:
 
 def _onnx_parts(data: bytes) -> Iterator[dict[str, Any]]:
     """Describe a file for onnxruntime: its graph, its metadata, and the session that runs it."""
-    session = open_session(data)
-    about = session.get_modelmeta()
-    props = about.custom_metadata_map
+    session = open_backend(data, Settings())
     yield {
         "format": format_of(data),
-        "producer": about.producer_name,
-        "inputs": [_node(node) for node in session.get_inputs()],
-        "outputs": [_node(node) for node in session.get_outputs()],
-        "foreign": {name: text for name, text in sorted(props.items()) if not name.startswith(PREFIX)},
+        "producer": session.producer,
+        "inputs": [_node(node) for node in session.inputs],
+        "outputs": [_node(node) for node in session.outputs],
+        "foreign": {name: text for name, text in sorted(session.props.items()) if not name.startswith(PREFIX)},
     }
-    yield _contents(from_props(props))
+    yield _contents(from_props(session.props))
     info = Classifier(data, Settings()).info()
-    yield {name: info[name] for name in ("providers", "threads", "versions") if name in info}
+    yield {name: info[name] for name in ("backend", "providers", "threads", "versions") if name in info}
 
 
 def _zip_parts(data: bytes) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from ..loading import load
 from ..text import printable, say
 from ..web.model import WebModel
 from ..web.reading import is_web
+from .options import backend_option
 
 
 @click.command()
@@ -20,7 +21,8 @@ from ..web.reading import is_web
     "--target", "targets", type=click.Choice(list(TARGETS)), multiple=True,
     help="Of a model in C: what to compile it for; others than host are emulated. May be given again.  [default: host]",
 )  # fmt: skip
-def selftest(artefact: Path, targets: tuple[str, ...]) -> None:
+@backend_option
+def selftest(artefact: Path, targets: tuple[str, ...], backend: str) -> None:
     """Run the golden examples in ARTEFACT on this device and compare with the trained model's probabilities.
 
     Exits 1 where one differs by more than the artefact's tolerance: the file gives other answers on this device than
@@ -33,7 +35,7 @@ def selftest(artefact: Path, targets: tuple[str, ...]) -> None:
         return
     if targets:
         raise click.UsageError(f"expected --target for a model in C alone, found it for {artefact}")
-    classifier = WebModel(artefact) if is_web(artefact) else load(artefact)
+    classifier = WebModel(artefact) if is_web(artefact) else load(artefact, backend=backend)
     with naming(str(artefact)):
         difference = classifier.selftest()
     golden = classifier.metadata.golden

@@ -12,6 +12,7 @@ from ..errors import ScoringError
 from ..files import FilePath
 from ..loading import load
 from ..remarks import messages
+from ..session import AUTO
 from .inputs import Chunk, find_chunks, place
 from .local import local
 from .on_ray import on_ray
@@ -51,6 +52,7 @@ def score_all(
     workers: int | None = None,
     column: str | None = None,
     confidence: float | None = None,
+    backend: str = AUTO,
     progress: Progress,
 ) -> Summary:
     """Classify all images of the inputs and write the predictions to a new folder.
@@ -61,11 +63,12 @@ def score_all(
     engine: a name in ENGINES.
     workers: how many processes or actors; None for one per core.
     confidence: of the prediction sets to write; None for none.
+    backend: as in `load`.
     progress: called with the number of images scored so far, and of all images.
     Raises ArtefactError, InputError, ScoringError and MissingExtraError; then there is nothing at `output`.
     """
     check_output(output)
-    scorer = Scorer(load(model), confidence)
+    scorer = Scorer(load(model, backend=backend), confidence)
     chunks = find_chunks(inputs, size=scorer.chunk_size, column=column)
     total = sum(chunk.images for chunk in chunks)
     images = errors = 0

@@ -15,20 +15,20 @@ from trainer import Dataset
 
 
 @pytest.mark.parametrize("target", ON_EMULATED)
-def test_what_the_digits_take(target: str, folder: Path, digits: Dataset) -> None:
+def test_what_the_digits_take(target: str, c_folder: Path, digits: Dataset) -> None:
     """640 bytes of weights and 64 pixels."""
-    found = footprint(read_source(folder), target, digits.test.images.numpy())
+    found = footprint(read_source(c_folder), target, digits.test.images.numpy())
     assert 640 + 300 < found.flash < 640 + 5000
     assert found.ram in (90, 92)  # sums, rows, probabilities, and one row of 8 pixels
     assert 40 <= found.stack <= 256
     assert 640 < found.instructions < 60_000
-    black = footprint(read_source(folder), target, np.zeros((2, 8, 8, 1), np.uint8))
+    black = footprint(read_source(c_folder), target, np.zeros((2, 8, 8, 1), np.uint8))
     assert black.instructions < found.instructions  # black pixels are skipped
 
 
 @pytest.mark.parametrize("target", ON_EMULATED)
-def test_no_variable_is_its_own(target: str, folder: Path, tmp_path: Path) -> None:
-    source = read_source(folder)
+def test_no_variable_is_its_own(target: str, c_folder: Path, tmp_path: Path) -> None:
+    source = read_source(c_folder)
     unpack(source, tmp_path)
     options = [*STANDARD, *TARGETS[target].flags, "-Os", "-c", "digits.c", "-o", "digits.o"]
     call([*compiler(target), *options], tmp_path)

@@ -19,10 +19,10 @@ COLOUR = made(3, ImageContract(height=96, width=96, color="RGB"))
 MANY = made(1000, ImageContract(height=4, width=4))
 
 
-def test_it_answers_as_onnx_int8(folder: Path, library: Path, exported: dict[str, Path], digits: Dataset) -> None:
+def test_it_answers_as_onnx_int8(c_folder: Path, c_library: Path, exported: dict[str, Path], digits: Dataset) -> None:
     images = digits.test.images.numpy()
     expected = runtime.load(exported["onnx-int8"]).probabilities(images)
-    for path in (folder, library):
+    for path in (c_folder, c_library):
         found, labels = CompiledModel(path).answers(images)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
         np.testing.assert_array_equal(labels, expected.argmax(axis=1))
@@ -56,6 +56,6 @@ def test_large_models_by_rows(subject: Made, target: str, tmp_path: Path) -> Non
     np.testing.assert_array_equal(model.probabilities(images), subject.compiled(tmp_path).probabilities(images))
 
 
-def test_no_image_at_all(folder: Path, digits: Dataset) -> None:
-    probabilities, labels = CompiledModel(folder).answers(digits.test.images.numpy()[:0])
+def test_no_image_at_all(c_folder: Path, digits: Dataset) -> None:
+    probabilities, labels = CompiledModel(c_folder).answers(digits.test.images.numpy()[:0])
     assert (probabilities.shape, labels.shape) == ((0, 10), (0,))

@@ -12,12 +12,12 @@ from runtime.c.targets import EMULATED, TARGETS, compiler, is_installed
 from runtime.errors import KitError, ToolchainError
 
 
-def test_no_compiler_at_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_compiler_at_all(c_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(ToolchainError, match=r"expected a C compiler, .* pip install 'softmax-kit\[c\]'"):
-        CompiledModel(folder)
+        CompiledModel(c_folder)
     for target in EMULATED:
         package = TARGETS[target].packages[0]
         with pytest.raises(ToolchainError, match=f"for {target}, found none: .* apt-get install {package}"):
@@ -33,6 +33,14 @@ def test_a_compiler_that_pip_installs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compiler("host") == [sys.executable, "-m", "ziglang", "cc"]
 
 
+@pytest.mark.slow
+def test_zigs_compiler(c_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ziglang", reason="no ziglang: pip install 'softmax-kit[c]'")
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.delenv("CC", raising=False)
+    assert CompiledModel(c_folder).selftest() == 0
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -41,8 +49,8 @@ def test_a_compiler_that_pip_installs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("static void add(", "#error stop\nstatic void add(", "stop"),
     ],
 )
-def test_source_that_the_compiler_refuses(folder: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
-    for path in folder.iterdir():
+def test_source_that_the_compiler_refuses(c_folder: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
+    for path in c_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     source = tmp_path / "digits.c"
     source.write_text(source.read_text().replace(old, new))
@@ -51,8 +59,8 @@ def test_source_that_the_compiler_refuses(folder: Path, tmp_path: Path, old: str
     assert "\n" not in str(error.value)
 
 
-def test_a_program_that_crashes(folder: Path, tmp_path: Path) -> None:
-    for path in folder.iterdir():
+def test_a_program_that_crashes(c_folder: Path, tmp_path: Path) -> None:
+    for path in c_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     source = tmp_path / "digits.c"
     text = source.read_text()
@@ -81,7 +89,7 @@ def test_a_tool_that_is_none(tmp_path: Path) -> None:
         call([str(tmp_path / "nothing")], tmp_path)
 
 
-def test_nothing_is_left_behind(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_behind(c_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert CompiledModel(folder).selftest() == 0
+    assert CompiledModel(c_folder).selftest() == 0
     assert list(tmp_path.iterdir()) == []

@@ -11,21 +11,21 @@ from runtime.c.reading import files_in, is_source, read_source
 from runtime.errors import ArtefactError
 
 
-def test_whole_ones(folder: Path, library: Path) -> None:
-    one, other = read_source(folder), read_source(library)
+def test_whole_ones(c_folder: Path, c_library: Path) -> None:
+    one, other = read_source(c_folder), read_source(c_library)
     assert one.name == other.name == "digits"
     assert one.files["digits.h"] != other.files["digits.h"]  # it takes frames
     assert (one.frame, other.frame) == ((40, 30), None)
     assert one.metadata.labels == other.metadata.labels
-    assert one.size == sum(path.stat().st_size for path in folder.iterdir())
-    assert is_source(folder)
-    assert is_source(library)
-    assert sorted(files_in(folder)) == sorted(path.name for path in folder.iterdir())
-    assert files_in(folder.parent) == []
+    assert one.size == sum(path.stat().st_size for path in c_folder.iterdir())
+    assert is_source(c_folder)
+    assert is_source(c_library)
+    assert sorted(files_in(c_folder)) == sorted(path.name for path in c_folder.iterdir())
+    assert files_in(c_folder.parent) == []
 
 
-def copied(folder: Path, place: Path) -> Path:
-    for path in folder.iterdir():
+def copied(c_folder: Path, place: Path) -> Path:
+    for path in c_folder.iterdir():
         (place / path.name).write_bytes(path.read_bytes())
     return place
 
@@ -39,24 +39,24 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", list(DAMAGE))
-def test_a_damaged_folder(kind: str, folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_folder(kind: str, c_folder: Path, tmp_path: Path) -> None:
     damage, message = DAMAGE[kind]
-    damage(copied(folder, tmp_path))
+    damage(copied(c_folder, tmp_path))
     with pytest.raises(ArtefactError, match=f"expected a folder or a library .* found: .*{message}.*: export it again"):
         read_source(tmp_path)
 
 
 @pytest.mark.parametrize("about", [{}, {"name": "../x", "frame": None}, {"name": "digits", "frame": [1, "2"]}, 5])
-def test_an_entry_that_is_none(about: object, folder: Path, tmp_path: Path) -> None:
-    path = copied(folder, tmp_path) / "kit.json"
+def test_an_entry_that_is_none(about: object, c_folder: Path, tmp_path: Path) -> None:
+    path = copied(c_folder, tmp_path) / "kit.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"c": about}))
     with pytest.raises(ArtefactError, match="expected a folder or a library"):
         read_source(tmp_path)
 
 
-def test_libraries_that_are_none(library: Path, tmp_path: Path) -> None:
+def test_libraries_that_are_none(c_library: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.arduino.zip"
-    path.write_bytes(library.read_bytes()[:-40])
+    path.write_bytes(c_library.read_bytes()[:-40])
     with pytest.raises(ArtefactError, match="found: File is not a zip file: export it again"):
         read_source(path)
     with zipfile.ZipFile(path, "w") as archive:

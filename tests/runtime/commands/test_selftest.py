@@ -9,10 +9,10 @@ import runtime
 from export.formats import FORMATS
 from export.formats.compatibility import Target
 from runtime.text import printable
+from tests.compilers import ON_EMULATED
+from tests.formats import OPENED
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint
-
-FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def wrong(checkpoint: Checkpoint, model: Path, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", FOR_ONNXRUNTIME)
+@pytest.mark.parametrize("name", OPENED)
 def test_one_line(name: str, run_kit: Kit, exported: dict[str, Path]) -> None:
     result = run_kit("selftest", exported[name])
     assert (result.exit_code, result.stderr) == (0, "")
@@ -79,3 +79,35 @@ def test_needs_no_torch(model: Path) -> None:
 def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
     result = run_kit("selftest", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_model_in_c_is_compiled(c_folder: Path, c_library: Path, run_kit: Kit) -> None:
+    for path in (c_folder, c_library):
+        result = run_kit("selftest", path)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, f"{path}: the self-test passed on host\n", "")
+
+
+@pytest.mark.parametrize("target", ON_EMULATED)
+def test_a_model_in_c_on_an_emulated_processor(target: str, c_folder: Path, run_kit: Kit) -> None:
+    result = run_kit("selftest", c_folder, "--target", target, "--target", target, "--target", "host")
+    lines = [f"{c_folder}: the self-test passed on {name}" for name in (target, "host")]
+    assert (result.exit_code, result.stdout.splitlines(), result.stderr) == (0, lines, "")
+
+
+def test_a_model_in_c_that_answers_otherwise(c_folder: Path, tmp_path: Path, run_kit: Kit) -> None:
+    """Its golden answers are others."""
+    for file in c_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    source = tmp_path / "digits.c"
+    before, start, rest = source.read_text().partition("ANSWERS[] FLASH = {\n")
+    assert start
+    source.write_text(f"{before}{start}    16777216, {rest.lstrip().partition(', ')[2]}")
+    result = run_kit("selftest", tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "expected the golden examples to agree on host, found 1 failures" in result.stderr
+
+
+def test_a_target_of_an_artefact_that_is_not_c(model: Path, run_kit: Kit) -> None:
+    result = run_kit("selftest", model, "--target", "host")
+    assert result.exit_code == 2
+    assert f"expected --target for a model in C alone, found it for {model}" in result.stderr

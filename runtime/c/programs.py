@@ -81,6 +81,11 @@ def macros(source: Source) -> list[str]:
     return [f'-DKIT_HEADER="{source.name}.h"', f"-DKIT_NAME={source.name}", f"-DKIT_UPPER={source.name.upper()}"]
 
 
+def integer_macros(source: Source) -> list[str]:
+    """Macros by which a model computes without floating point."""
+    return [f"{source.name.upper()}_INTEGER"]
+
+
 def linking(target: str) -> list[str]:
     """Options that link a program without a C library, where the machine has none."""
     memory = TARGETS[target].memory

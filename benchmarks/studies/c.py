@@ -30,7 +30,7 @@ from runtime.session import ONNXRUNTIME
 
 from ..peers.c_code import LABEL, NAME, PEERS, PROBABILITIES, SCORES, Model, headers, title, written
 from ..tools.measure import fashion, fashion_dir, multiple, show, table
-from .c_everywhere import costs, everywhere
+from .c_everywhere import costs, everywhere, of_patches
 
 ON, LEVELS = ("cortex-m3", "cortex-m4f"), ("-Os", "-O2")
 IMAGES, COUNTED = 300, 4  # test images that are classified; those whose instructions are counted
@@ -97,7 +97,8 @@ def main(data_dir: Path | None, images: int) -> None:
         versions = [_version(compiler(ON[0])), _version([TARGETS[ON[0]].emulator[0]])]
         with tempfile.TemporaryDirectory(prefix="kit-") as place:
             subject = prepare("fashion-mnist", folder, Path(place), images)
-            show("Models in C", chain([", ".join(versions)], ours(subject), compare(subject, Path(place))))
+            tables = chain([", ".join(versions)], ours(subject), compare(subject, Path(place)))
+            show("Models in C", chain(tables, [of_patches("fashion-mnist", folder, Path(place))]))
     except ToolchainError as error:
         raise click.ClickException(str(error)) from None
 

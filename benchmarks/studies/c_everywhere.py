@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.artefact import INPUT, OUTPUT
 from runtime.c.footprint import footprint
 from runtime.c.model import CompiledModel
 from runtime.c.programs import RUN, build, execute
 from runtime.c.reading import read_source
 from runtime.c.targets import HOST, TARGETS, is_installed
 from runtime.image import Pixels
+from runtime.session import CPU, onnxruntime
 
 from ..tools.measure import aimed, table
 
 COMPILERS, LEVELS = ("gcc", "clang"), ("-O2", "-Os")
+BLOCK = 100  # images on patches at a time
 ON_AVR = 300  # images, as its flash holds few at a time
 FLOAT, INTEGER = 1e-6, 2e-5  # largest differences from onnx-int8
 BEYOND = {"cortex-m4f": 600, "cortex-m3": 2300, "cortex-m0": 4500}  # bytes of flash beyond the weights
@@ -108,3 +111,25 @@ def costs(path: Path, images: Pixels, weights: int) -> str:
     head = ("-Os", "softmax in", "flash, bytes", "beyond the weights", "target", "RAM", "stack", "target",
             "instructions an image (AVR: cycles)", "target")  # fmt: skip
     return table(head, rows)
+
+
+def of_patches(data: str, data_dir: Path | None, place: Path) -> str:
+    """Say how far onnxruntime's answers to a file in 8 bits on patches are from its own in another order of sums."""
+    from export import export
+    from trainer import fit, load_data, load_features
+
+    loaded = load_features(load_data(data, data_dir=data_dir), "patches")
+    path = export(fit(loaded).checkpoint, "onnx-int8", place / "patches.int8.onnx").path
+    images, ort = loaded.test.images.numpy(), onnxruntime()
+    levels = ort.GraphOptimizationLevel
+    answers = []
+    for level in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL):
+        options = ort.SessionOptions()
+        options.graph_optimization_level = level
+        session = ort.InferenceSession(path, options, providers=[CPU])
+        blocks = (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
+        answers.append(np.concatenate([session.run([OUTPUT], {INPUT: block})[0] for block in blocks]))
+    return (
+        f"onnx-int8 on patches, {len(images):,} images: onnxruntime with its graph optimisations and without differs "
+        f"by {np.abs(answers[0] - answers[1]).max():.1e} in probability"
+    )

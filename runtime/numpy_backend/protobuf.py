@@ -15,7 +15,7 @@ from ..text import one_line
 
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 LONGEST_VARINT = 10  # bytes
-OPSETS, NEWEST_IR = range(13, 27), 13  # whose operators and files are known
+OPSETS, NEWEST_IR = range(13, 29), 13  # whose operators and files are known
 TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
 RAW, EXTERNAL = 9, (13, 14)
 INTEGERS, FLOATS, DOUBLES = (5, 7), 4, 10  # other fields of a tensor with its values

@@ -129,6 +129,6 @@ def test_files_are_decoded_by_as_many_threads_as_there_are_cores(
         names.add(threading.get_ident())
         return Image.open(io.BytesIO(data))
 
-    monkeypatch.setattr("runtime.image.decode", decode)
+    monkeypatch.setattr("runtime.decoding.decode", decode)
     classifier.classify_batch(encoded[:100])
     assert 1 <= len(names) <= cores

@@ -38,10 +38,10 @@ def target_for(
             f"expected a name and a frame for {' and '.join(_run_on(COMPILER))} alone, found them for {format}: leave "
             "them out, or export each format by itself"
         )
-    if FORMATS[format].runs_on != ONNXRUNTIME:
+    if (runs_on := FORMATS[format].runs_on) != ONNXRUNTIME:
         if opset is not None or target_ort is not None:
             raise ExportError(
-                f"expected no opset and no onnxruntime version for {format}, which torch runs, found "
+                f"expected no opset and no onnxruntime version for {format}, which {runs_on} runs, found "
                 f"{target_ort or opset}: leave it out, or choose one of {', '.join(_run_on(ONNXRUNTIME))}"
             )
         return Target()

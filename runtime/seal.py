@@ -51,7 +51,7 @@ def check_seal(data: bytes) -> str:
 
 
 def format_of(data: bytes) -> str:
-    """Name the format of a file that `check_seal` passes, as `kit export` does: onnx, onnx-int8, ort, or one of LiteRT."""
+    """Name the format of a file that `check_seal` passes, as `kit export` does: of ONNX, ort, or of LiteRT."""
     if data[4:8] == LITERT_IDENTIFIER:
         return f"{LITERT}-int8" if INT8_WEIGHTS in data else LITERT
     if data[4:8] == ORT_IDENTIFIER:

@@ -24,16 +24,6 @@ ROUNDS, IMAGES = 9, 500
 KERNELS = {"kit": None, "plain": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "XNNPACK": "BUILTIN", "reference": "BUILTIN_REF"}
 ANSWERS = ("data", "format", "kernels", "images", "largest difference", "target", "labels that differ", "target")
 COSTS = ("data", "format", "bytes", "onnx", "export, s", "− onnx, s", "target", "load ÷ onnx", "one image ÷ onnx")
-    "data",
-    "format",
-    "bytes",
-    "onnx",
-    "export, s",
-    "more than onnx, s",
-    "target",
-    "load ÷ onnx",
-    "one image ÷ onnx",
-)
 
 
 def subjects(data_dir: Path | None, cifar: Path | None) -> Iterator[tuple[str, Callable[[], Dataset]]]:

@@ -43,6 +43,9 @@ class Session(Protocol):
     inputs: Sequence[Any]
     outputs: Sequence[Any]
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Get ready to compute outputs. Raises ArtefactError where the graph cannot be run."""
+
     def run(self, names: Sequence[str], pixels: Pixels) -> list[NDArray[np.float32]]:
         """Compute outputs for images uint8 [N, H, W, C], N ≥ 1."""
 

@@ -53,6 +53,7 @@ class Classifier:
         self._shape = self._metadata.image.shape
         self._predict = Predictor(self._labels, self._metadata.decision)
         self._outputs = [OUTPUT, FAMILIARITY] if self._metadata.has_familiarity else [OUTPUT]
+        self._session.prepare(self._outputs)
         self._first_images = FirstImages(self._metadata.pixel_statistics)
         self._buffers = _Buffers()
         self._opening = threading.Lock()

@@ -23,6 +23,7 @@ ZIP_START = b"PK\x03\x04"
 MAX_MODEL_BYTES = 2 * 2**30
 MAX_PATH_BYTES = 4096
 SHOWN = 60
+MAX_THREADS = 1024
 DEFAULT = Settings()
 
 
@@ -49,6 +50,8 @@ def load(
     if isinstance(providers, str) or not isinstance(providers, Iterable):
         raise ArtefactError(f"expected a list of providers, found {providers!r}: leave it out for the CPU")
     data, name = read_content(model)
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise ArtefactError(f"{name}: expected 1 to {MAX_THREADS:,} threads, found {threads!r}: leave it out for 1")
     classifier = open_content(data, name, Settings(threads, spinning, tuple(providers), backend))
     if selftest:
         with naming(name):

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 ONNXRUNTIME, AUTO = "onnxruntime", "auto"
 FATAL_ONLY = 4
 CPU = "CPUExecutionProvider"
-MAX_THREADS = 1024
 AT_ONCE = 32  # images, of a graph that computes features
 
 
@@ -114,6 +113,9 @@ class OnnxruntimeSession:
         self._on_cpu = settings.providers == (CPU,)
         self._at_once = AT_ONCE if any(node.name == FEATURES for node in self.outputs) else None
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Do nothing: the session is ready."""
+
     def run(self, names: Sequence[str], pixels: Pixels) -> list[NDArray[np.float32]]:
         """Compute outputs for images uint8 [N, H, W, C], N ≥ 1; a few at a time where the graph computes features."""
         run, step = self._session.run, self._at_once or len(pixels)
@@ -144,8 +146,6 @@ class OnnxruntimeSession:
 
 
 def _check(settings: Settings, available: list[str]) -> None:
-    if type(settings.threads) is not int or not 1 <= settings.threads <= MAX_THREADS:
-        raise ArtefactError(f"expected 1 to {MAX_THREADS:,} threads, found {settings.threads!r}: leave it out for 1")
     absent = [name for name in settings.providers if name not in available]
     if absent or not settings.providers:
         raise ArtefactError(

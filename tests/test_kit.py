@@ -148,13 +148,13 @@ def test_empty_arguments(run_kit: Kit, arguments: list[str], name: str) -> None:
 
 
 def test_a_bug_is_not_hidden(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.commands.classify.load", lambda _: 1 // 0)
+    monkeypatch.setattr("runtime.commands.classify.load", lambda *_, **__: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         run_kit("classify", "image.png", "--model", "model.onnx")
 
 
 def test_ctrl_c_in_a_command(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: Path) -> None:
+    def interrupted(_: Path, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("runtime.commands.selftest.load", interrupted)

@@ -24,7 +24,10 @@ __all__ = ["finish", "open_artefact", "prepare", "write"]
 
 
 def prepare(checkpoint: Checkpoint) -> Folded | Centred:
-    """Fold, and round to float32; LiteRT adds up all products one by one. Raises ExportError for a model on features."""
+    """Fold, and round to float32, with the rounding of sums in which all products are added one by one.
+
+    Raises ExportError for a model on features.
+    """
     check_pixels(checkpoint)
     return fold.prepare(checkpoint, block=checkpoint.golden_images[0].size)  # type: ignore[return-value]
 

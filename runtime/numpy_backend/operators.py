@@ -219,15 +219,14 @@ def _wrap(sums: Array, out: Array) -> None:
     out[...] = sums.astype(np.int64).astype(np.int32)
 
 
+UFUNCS = {
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Max": np.maximum, "Min": np.minimum,
+    "Sqrt": np.sqrt, "Log": np.log, "Abs": np.absolute, "Neg": np.negative, "Sign": np.sign,
+}  # fmt: skip
 OPERATORS: dict[str, Operator] = {
-    **{
-        name: elementwise(getattr(np, ufunc))
-        for name, ufunc in {
-            "Add": "add", "Sub": "subtract", "Mul": "multiply", "Div": "divide", "Max": "maximum", "Min": "minimum",
-            "Sqrt": "sqrt", "Log": "log", "Abs": "absolute", "Neg": "negative", "Sign": "sign",
-        }.items()
-    },
+    **{name: elementwise(ufunc) for name, ufunc in UFUNCS.items()},
     "Relu": elementwise(np.maximum, np.float32(0)),
+    "Identity": lambda _node, inputs: (inputs, []),
     "Cast": cast, "Flatten": flatten, "Reshape": reshape, "Transpose": transpose, "Split": split, "Concat": concat,
     "Gemm": gemm, "MatMul": matmul, "MatMulInteger": matmul_integer, "ReduceMax": reduce_max, "Softmax": softmax,
     "Conv": conv, "AveragePool": average_pool, "GlobalAveragePool": global_average_pool, "TopK": top_k,

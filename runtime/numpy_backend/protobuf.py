@@ -4,7 +4,7 @@ https://protobuf.dev/programming-guides/encoding/ has the encoding, onnx.proto o
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +15,10 @@ from ..text import one_line
 
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 LONGEST_VARINT = 10  # bytes
+OPSETS, NEWEST_IR = range(13, 27), 13  # whose operators and files are known
 TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
 RAW, EXTERNAL = 9, (13, 14)
-INTEGERS = (5, 7)  # fields of a tensor with its values, other than as bytes
-TYPED = {4: "<f4", 10: "<f8"} | dict.fromkeys(INTEGERS, "<i8")
+INTEGERS, FLOATS, DOUBLES = (5, 7), 4, 10  # other fields of a tensor with its values
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -60,12 +60,19 @@ def read_model(data: bytes) -> Model:
     """Read an ONNX file. Raises ArtefactError where it is damaged."""
     try:
         return _model(memoryview(data))
+    except UnicodeDecodeError:
+        raise ArtefactError("expected names and metadata in UTF-8, found other bytes: export it again") from None
     except (ValueError, TypeError, OverflowError, KeyError, struct.error, MemoryError) as error:
         if not raised_by(error, "numpy"):
             raise
-        raise ArtefactError(
-            f"expected an ONNX file, found a damaged one ({one_line(error)}): export it again"
-        ) from None
+        raise refusal(error) from error
+
+
+def refusal(reason: object, remedy: str = "export it again") -> ArtefactError:
+    """Make the error of a file that cannot be run."""
+    return ArtefactError(
+        f"expected an ONNX file that numpy can run, found one that it refuses ({one_line(reason)}): {remedy}"
+    )
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
@@ -119,45 +126,41 @@ def _text(value: Any) -> str:
     return bytes(value).decode()
 
 
-def _model(data: memoryview) -> Model:
-    graph, props, producer, opset = memoryview(b""), {}, "", 0
+def _grouped(data: memoryview) -> dict[int, list[Any]]:
+    """Return the values of each field by its number, in order."""
+    found: dict[int, list[Any]] = {}
     for number, value in _fields(data):
-        if number == 7:
-            graph = value
-        elif number == 2:
-            producer = _text(value)
-        elif number == 8:
-            found = dict(_fields(value))
-            if not found.get(1):
-                opset = found.get(2, 0)
-        elif number == 14:
-            found = dict(_fields(value))
-            props[_text(found[1])] = _text(found.get(2, b""))
-    parts: dict[int, list[Any]] = {1: [], 5: [], 11: [], 12: []}
-    readers: dict[int, Callable[[memoryview], Any]] = {1: _node, 5: _tensor, 11: _value, 12: _value}
-    for number, value in _fields(graph):
-        if number in parts:
-            parts[number].append(readers[number](value))
-        elif number == 15:
-            raise ValueError("sparse tensors")
-    return Model(parts[1], dict(parts[5]), parts[11], parts[12], props, producer, opset)
+        found.setdefault(number, []).append(value)
+    return found
+
+
+def _model(data: memoryview) -> Model:
+    file = _grouped(data)
+    version, graph = file.get(1, [0])[-1], file[7][-1]
+    opset = max((found.get(2, 0) for found in map(dict, map(_fields, file.get(8, []))) if not found.get(1)), default=0)
+    if opset not in OPSETS or not 1 <= version <= NEWEST_IR:
+        raise ValueError(f"opset {opset} and IR version {version}")
+    props = [dict(_fields(value)) for value in file.get(14, [])]
+    parts = _grouped(graph)
+    if 15 in parts:
+        raise ValueError("sparse tensors")
+    return Model(
+        nodes=list(map(_node, parts.get(1, []))),
+        tensors=dict(map(_tensor, parts.get(5, []))),
+        inputs=list(map(_value, parts.get(11, []))),
+        outputs=list(map(_value, parts.get(12, []))),
+        props={_text(found[1]): _text(found.get(2, b"")) for found in props},
+        producer=_text(file.get(2, [b""])[-1]),
+        opset=opset,
+    )
 
 
 def _node(data: memoryview) -> Node:
-    inputs, outputs, operator, domain, attributes = [], [], "", "", {}
-    for number, value in _fields(data):
-        if number == 1:
-            inputs.append(_text(value))
-        elif number == 2:
-            outputs.append(_text(value))
-        elif number == 4:
-            operator = _text(value)
-        elif number == 5:
-            name, found = _attribute(value)
-            attributes[name] = found
-        elif number == 7:
-            domain = _text(value)
-    return Node(f"{domain}.{operator}" if domain else operator, tuple(inputs), tuple(outputs), attributes)
+    found = _grouped(data)
+    operator, domain = (_text(found.get(number, [b""])[-1]) for number in (4, 7))
+    inputs, outputs = (tuple(map(_text, found.get(number, []))) for number in (1, 2))
+    attributes = dict(map(_attribute, found.get(5, [])))
+    return Node(f"{domain}.{operator}" if domain else operator, inputs, outputs, attributes)
 
 
 def _attribute(data: memoryview) -> tuple[str, Any]:
@@ -180,25 +183,23 @@ def _attribute(data: memoryview) -> tuple[str, Any]:
 
 
 def _tensor(data: memoryview) -> tuple[str, Array]:
-    name, kind, shape, values = "", 0, [], None
-    for number, value in _fields(data):
-        if number == 1:
-            shape += _integers(value)
-        elif number == 2:
-            kind = value
-        elif number == 8:
-            name = _text(value)
-        elif number == RAW:
-            values = np.frombuffer(value, np.dtype(TYPES[kind]).newbyteorder("<"))
-        elif number in TYPED:
-            values = np.array(_integers(value)) if number in INTEGERS else np.frombuffer(value, TYPED[number])
-        elif number in EXTERNAL:
-            raise ValueError("data in other files")
+    found = _grouped(data)
+    kind, shape = found.get(2, [0])[-1], [side for value in found.get(1, []) for side in _integers(value)]
+    if any(number in found for number in EXTERNAL):
+        raise ArtefactError("expected all weights in the file, found some in other files: export it again")
     if kind not in TYPES or min(shape, default=0) < 0:
         raise ValueError(f"a tensor of type {kind} and shape {shape}")
-    found = (np.empty(0) if values is None else values).astype(TYPES[kind], copy=False).reshape(shape)
-    found.flags.writeable = False
-    return name, found
+    if RAW in found:
+        array = np.frombuffer(found[RAW][-1], np.dtype(TYPES[kind]).newbyteorder("<"))
+    elif FLOATS in found:
+        array = np.frombuffer(found[FLOATS][-1], "<f4")
+    elif DOUBLES in found:
+        array = np.frombuffer(found[DOUBLES][-1], "<f8")
+    else:
+        array = np.array([one for number in INTEGERS for value in found.get(number, []) for one in _integers(value)])
+    array = array.astype(TYPES[kind], copy=False).reshape(shape)
+    array.flags.writeable = False
+    return _text(found.get(8, [b""])[-1]), array
 
 
 def _value(data: memoryview) -> Value:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..artefact import FAMILIARITY, INPUT, OUTPUT, Metadata
-from ..errors import ArtefactError
 from ..origin import raised_by
-from ..text import one_line
 from .operators import OPERATORS, Step
-from .protobuf import Array, Model, Node, read_model
+from .protobuf import Array, Model, Node, read_model, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +28,7 @@ class NumpySession:
     """A graph, ready to run. Safe to share between threads and to fork with.
 
     model: the content of an .onnx file.
-    Raises ArtefactError where it is damaged, or has an operator that is none of OPERATORS.
+    Raises ArtefactError where it is damaged.
     """
 
     backend: str = NUMPY
@@ -44,13 +42,11 @@ class NumpySession:
         self.producer = found.producer
         self.inputs: Sequence[Any] = found.inputs
         self.outputs: Sequence[Any] = found.outputs
-        for node in found.nodes:
-            if node.operator not in OPERATORS:
-                raise ArtefactError(
-                    f"expected a graph that numpy can run, found the operator {one_line(node.operator)!r} in it: "
-                    "pip install onnxruntime, which runs it"
-                )
         self._plans = _Plans()
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Find what computes outputs. Raises ArtefactError where an operator is none of OPERATORS, or does not fit."""
+        self._plan(1, names)
 
     def run(self, names: Sequence[str], pixels: Pixels) -> list[NDArray[np.float32]]:
         """Compute outputs for images uint8 [N, H, W, C], N ≥ 1, a few at a time."""
@@ -120,10 +116,7 @@ class _Plan:
         except Exception as error:  # numpy raises many types
             if not raised_by(error, NUMPY):
                 raise
-            raise ArtefactError(
-                f"expected a graph that numpy can run, found one that does not fit together ({one_line(error)}): "
-                "export it again"
-            ) from error
+            raise refusal(error) from error
 
     def run(self, pixels: Pixels) -> None:
         """Fill the arrays."""
@@ -132,6 +125,8 @@ class _Plan:
 
     def _add(self, node: Node, tensors: Mapping[str, Array]) -> None:
         """Append the calls of an operator; one of constants alone is computed at once."""
+        if node.operator not in OPERATORS:
+            raise refusal(f"the operator {node.operator}", "pip install onnxruntime, or export it again")
         names = [name for name in node.inputs if name]
         given = [None if not name else self.arrays.get(name, tensors.get(name)) for name in node.inputs]
         if absent := [name for name in names if name not in self.arrays and name not in tensors]:

@@ -49,12 +49,12 @@ def few_images() -> "Dataset":
     return Dataset(name="few", labels=("a", "b", "c"), train=split, test=split)
 
 
-def sealed(source: Path, _folder: Path) -> Case:
-    """Artefacts that are sealed again after the damage, so that onnxruntime comes to see it."""
+def sealed(source: Path, _folder: Path, backend: str = "onnxruntime") -> Case:
+    """Artefacts that are sealed again after the damage, so that the backend comes to see it."""
     original = source.read_bytes()
 
     def case(number: int) -> bool:
-        classifier = runtime.load(resealed(original, number))
+        classifier = runtime.load(resealed(original, number), backend=backend)
         height, width, channels = classifier.metadata.image.shape
         if height * width <= LARGEST:  # a contract may well have more; the answer would take its time
             found = classifier.probabilities(np.zeros((2, height, width, channels), np.uint8))
@@ -205,6 +205,7 @@ def fault(source: Path, _folder: Path) -> Case:
 
 KINDS: dict[str, Callable[[Path, Path], Case]] = {
     "sealed": sealed,
+    "numpy": lambda source, folder: sealed(source, folder, "numpy"),
     "artefact": artefact,
     "metadata": metadata,
     "image": image,

@@ -16,7 +16,7 @@ import pytest
 from export.formats import FORMATS
 from runtime import ArtefactError, artefact
 from runtime.artefact import from_json
-from tests.formats import FILES
+from tests.formats import FILES, OPENED
 from tests.runtime.page import EXAMPLE, LATER_EXAMPLE, SCHEMA, VALIDATOR, document_of, texts_of
 from trainer import Checkpoint
 
@@ -351,7 +351,7 @@ def test_golden_examples_as_the_page_encodes_them(name: str, exported: dict[str,
         assert np.abs(found - probabilities).max() <= document["golden"]["tolerance"]
 
 
-@pytest.mark.parametrize("name", [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"])
+@pytest.mark.parametrize("name", OPENED)
 def test_the_seal_as_the_page_has_it(name: str, exported: dict[str, Path]) -> None:
     data = exported[name].read_bytes()
     (digits,) = re.findall(rb"kit-seal-sha256:([0-9a-f]{64})", data)

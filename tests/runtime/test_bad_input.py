@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 import runtime
 from runtime import ArtefactError, InputError, KitError
+from tests.backends import of_onnxruntime
 from tests.runtime.bad_artefacts import ARTEFACT, METADATA, changed, exploding
 from tests.runtime.bad_images import INPUT
 from tests.runtime.given import GREY, Given, past_first_images
@@ -71,6 +72,7 @@ def test_odd_arrays_that_are_fine(given: Given, layout: Callable[[], Any], first
     assert given.classifier.classify(layout()) == given.classifier.classify(GREY)
 
 
+@of_onnxruntime
 def test_a_graph_that_fails_later_on(given: Given) -> None:
     """In the calls after the first ones, which run on buffers of their own."""
     classifier = past_first_images(changed(exploding)(given))

@@ -19,6 +19,7 @@ from onnx import numpy_helper
 import runtime
 from runtime import ArtefactError, Classifier, ImageContract, InputError, Prediction, SelfTestError
 from runtime.image import Pixels
+from tests.backends import NUMPY, of_onnxruntime
 from tests.runtime.given import change, past_first_images
 from trainer import Checkpoint, Dataset, Fit
 
@@ -90,7 +91,8 @@ def test_pixels_that_do_not_fit(classifier: Classifier, value: Any, found: str) 
 def test_labels_and_info(classifier: Classifier, checkpoint: Checkpoint) -> None:
     assert classifier.labels == tuple("0123456789")
     info = classifier.info()
-    assert info["providers"] == ["CPUExecutionProvider"]
+    assert info["backend"] == ("numpy" if NUMPY else "onnxruntime")
+    assert info["providers"] == ([] if NUMPY else ["CPUExecutionProvider"])
     assert info["provenance"]["checkpoint"] == checkpoint.digest()
     assert info["image"] == asdict(ImageContract(height=8, width=8))
     assert (info["optional_outputs"], info["decision"]) == ([], None)
@@ -136,6 +138,7 @@ def test_every_form_of_an_array(classifier: Classifier, images: Pixels) -> None:
         assert classifier.classify(form) == expected
 
 
+@of_onnxruntime
 def test_the_self_test_runs_one_by_one_too(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that is wrong for single images only."""
     session: Any = runtime.session.onnxruntime().InferenceSession
@@ -193,6 +196,7 @@ def test_closing_while_other_threads_classify(model: Path, images: Pixels) -> No
                 assert isinstance(end.exception(), ArtefactError)
 
 
+@of_onnxruntime
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_closing_ends_the_threads(model: Path) -> None:
     def threads() -> int:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 import runtime
 from runtime import Classifier
 from runtime.image import Pixels
+from tests.backends import of_onnxruntime
+from tests.formats import OPENED
 from tests.interpreter import run_python
 
 LINUX = sys.platform == "linux"
@@ -78,6 +80,7 @@ def test_after_fork_the_child_opens_its_own_session(
     assert opened == []
 
 
+@of_onnxruntime
 @pytest.mark.spawns
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -118,6 +121,7 @@ for classifier in given:
 """
 
 
+@of_onnxruntime
 @pytest.mark.spawns
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
@@ -151,6 +155,7 @@ print(status(child))
     assert (result.stdout, result.stderr) == ("0\n", "")
 
 
+@of_onnxruntime
 @pytest.mark.spawns
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_workers_of_a_server_that_preloads_exit(model: Path) -> None:
@@ -193,6 +198,7 @@ def test_pickles_travel_to_other_processes(method: str, classifier: Classifier, 
     np.testing.assert_array_equal(found, classifier.probabilities(images))
 
 
+@of_onnxruntime
 def test_a_pickle_needs_no_file(model: Path, tmp_path: Path, images: Pixels) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(model.read_bytes())
@@ -238,6 +244,7 @@ def test_memory_stays_flat_over_a_million_calls_and_in_eight_threads(classifier:
     assert resident() - before < 4 * 2**20
 
 
+@of_onnxruntime
 @pytest.mark.skipif(not LINUX, reason="counts processor time as Linux does")
 def test_idle_it_uses_no_processor(model: Path, images: Pixels) -> None:
     classifier = runtime.load(model, threads=2)
@@ -267,7 +274,7 @@ for path in sys.argv[1:]:
     home = tmp_path / "home"
     home.mkdir()
     environment = {name: str(home) for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TMPDIR")}
-    paths = [exported[name] for name in ("onnx", "onnx-int8", "ort")]
+    paths = [exported[name] for name in OPENED]
     result = run_python(code, *paths, cwd=home, environment=environment)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert list(home.iterdir()) == []

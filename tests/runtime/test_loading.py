@@ -16,6 +16,8 @@ import runtime
 from runtime import ArtefactError, SelfTestError
 from runtime.image import Pixels
 from runtime.seal import EMPTY_SEAL
+from tests.backends import UNREAD
+from tests.formats import OPENED
 from tests.runtime.given import change
 
 
@@ -30,7 +32,7 @@ def test_load_runs_the_self_test_where_asked(model: Path, tmp_path: Path) -> Non
         runtime.load(change(model, tmp_path / "m.onnx", edit), selftest=True)
 
 
-@pytest.mark.parametrize("name", ["onnx", "onnx-int8", "ort"])
+@pytest.mark.parametrize("name", OPENED)
 def test_a_flipped_bit_is_found_at_load(name: str, exported: dict[str, Path]) -> None:
     """Any bit: in the weights, the graph, the metadata, the seal itself."""
     data = bytearray(exported[name].read_bytes())
@@ -94,7 +96,7 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"x", b"\0" * 1000, b"\xff" * 1000, b"\x89PNG\r\n\x1a\n" * 10])
 def test_a_file_that_is_no_model(tmp_path: Path, data: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.onnx").write_bytes(data)
-    with pytest.raises(ArtefactError, match=r"m.onnx: expected an (ONNX file that onnxruntime|artefact made by)"):
+    with pytest.raises(ArtefactError, match=r"m.onnx: expected an artefact made by"):
         runtime.load(tmp_path / "m.onnx")
     assert capfd.readouterr() == ("", "")
 
@@ -143,9 +145,9 @@ def two_labels(proto: onnx.ModelProto) -> None:
         (lambda proto: dimension(proto, 0, 1), "expected images: uint8 [N, 8, 8, 1] → probabilities: float32 [N, 10], "
          "found images: uint8 [1, 8, 8, 1]"),
         (two_labels, "kit.golden: expected 8×8×1 images with 2 probabilities each"),
-        (lambda proto: setattr(proto, "ir_version", 99), "expected an ONNX file that onnxruntime"),
-        (lambda proto: setattr(proto.opset_import[0], "version", 999), "expected an ONNX file that onnxruntime"),
-        (lambda proto: setattr(proto.graph.node[0], "op_type", "NoSuch"), "expected an ONNX file that onnxruntime"),
+        (lambda proto: setattr(proto, "ir_version", 99), UNREAD),
+        (lambda proto: setattr(proto.opset_import[0], "version", 999), UNREAD),
+        (lambda proto: setattr(proto.graph.node[0], "op_type", "NoSuch"), UNREAD),
     ],
 )  # fmt: skip
 def test_artefacts_that_contradict_themselves(model: Path, tmp_path: Path, edit: Any, message: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 import runtime
 from runtime import ArtefactError, InputError, KitError
 from runtime.origin import raised_by
+from tests.backends import of_onnxruntime
 from tests.interpreter import run_python
 from tests.runtime.given import GREY, noise
 
@@ -123,6 +124,7 @@ def test_pillows_errors_are_translated_and_chained(format: str, model: Path) -> 
     assert causes > 20
 
 
+@of_onnxruntime
 def test_onnxruntimes_errors_are_chained() -> None:
     with pytest.raises(ArtefactError, match="expected an ONNX file that onnxruntime") as caught:
         runtime.session.open_session(b"no model")

@@ -7,7 +7,10 @@ import pytest
 
 import runtime
 from runtime import ArtefactError
+from tests.backends import of_onnxruntime
 from tests.interpreter import run_python
+
+pytestmark = of_onnxruntime
 
 
 @pytest.mark.spawns

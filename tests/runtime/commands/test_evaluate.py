@@ -16,15 +16,14 @@ from sklearn import metrics
 
 import runtime
 from export import export
-from export.formats import FORMATS
 from runtime.errors import DataError
 from runtime.evaluation import Answers, figures, places
 from tests.export.folders import lay_out
+from tests.formats import OPENED
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, Dataset, FitConfig, fit
 from trainer.data.dataset import Split
 
-FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
 HOSTILE = "\x1b[31mdark"
 
 
@@ -63,7 +62,7 @@ def test_a_folder_is_split_as_for_training(run_kit: Kit, digits: Dataset) -> Non
     compare_with_report(evaluate(run_kit, "runs/pictures/model.onnx", "pictures"), report)
 
 
-@pytest.mark.parametrize("name", FOR_ONNXRUNTIME)
+@pytest.mark.parametrize("name", OPENED)
 def test_against_scikit_learn(name: str, run_kit: Kit, exported: dict[str, Path], digits: Dataset) -> None:
     found = evaluate(run_kit, exported[name], "digits")
     images, targets = digits.test.images.numpy(), digits.test.targets.numpy()

@@ -14,11 +14,12 @@ import pytest
 from onnx import TensorProto, helper
 
 import runtime
-from export.formats import FORMATS
+from export.formats import FORMATS, LITERT
 from export.formats.compatibility import Target
 from runtime.artefact import dumps
 from runtime.commands import inspect as inspection
-from tests.formats import FILES
+from tests.backends import NUMPY
+from tests.formats import FILES, OPENED
 from tests.interpreter import Kit, run_python
 from tests.runtime.given import write_zip
 from trainer import Checkpoint
@@ -79,7 +80,7 @@ def test_json_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
         "licences": [],
         "others": {},
     }
-    if FORMATS[name].runs_on == "onnxruntime":
+    if FORMATS[name].runs_on in ("onnxruntime", LITERT):
         info = runtime.load(exported[name]).info()
         expected |= {
             "producer": "softmax-kit",
@@ -105,10 +106,10 @@ def test_text_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
     assert "image height 8, width 8, color L, fit stretch, filter bilinear, shift 8" in lines
     assert f"golden examples 10, tolerance {FORMATS[name].tolerance:g}, encoding raw" in lines
     assert "data: name digits, test_images 360, train_images 1437" in lines
-    if FORMATS[name].runs_on == "onnxruntime":
+    if FORMATS[name].runs_on in ("onnxruntime", LITERT):
         assert "inputs images: uint8 [N, 8, 8, 1]" in lines
         assert "outputs probabilities: float32 [N, 10]" in lines
-        assert "providers CPUExecutionProvider" in lines
+        assert f"backend {'litert' if name.startswith('litert') else 'numpy' if NUMPY else 'onnxruntime'}" in lines
 
 
 @pytest.mark.spawns
@@ -167,7 +168,7 @@ def test_a_model_for_torch_that_is_no_artefact(run_kit: Kit, tmp_path: Path) -> 
     )
 
 
-@pytest.mark.parametrize("name", ["onnx", "onnx-int8", "ort"])
+@pytest.mark.parametrize("name", OPENED)
 def test_what_the_runtime_refuses_is_refused(
     name: str, run_kit: Kit, exported: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -181,7 +182,7 @@ def test_what_the_runtime_refuses_is_refused(
     assert "lr 0.04" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["onnx", "ort", "pt2"])
+@pytest.mark.parametrize("name", [*OPENED, "pt2"])
 def test_hostile_text_is_escaped(name: str, run_kit: Kit, write: Write) -> None:
     labels = (HOSTILE, *(f"label {number}" for number in range(1, 10)))
     path = write(name, labels=labels, provenance={HOSTILE: [HOSTILE, {"deep": HOSTILE}]}, others={HOSTILE: HOSTILE})

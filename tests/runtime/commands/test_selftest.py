@@ -10,10 +10,9 @@ from export.formats import FORMATS
 from export.formats.compatibility import Target
 from runtime.text import printable
 from tests.compilers import ON_EMULATED
+from tests.formats import OPENED
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint
-
-FOR_ONNXRUNTIME = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def wrong(checkpoint: Checkpoint, model: Path, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", FOR_ONNXRUNTIME)
+@pytest.mark.parametrize("name", OPENED)
 def test_one_line(name: str, run_kit: Kit, exported: dict[str, Path]) -> None:
     result = run_kit("selftest", exported[name])
     assert (result.exit_code, result.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""Runs a .tflite file with LiteRT. Only this imports ai-edge-litert."""
+"""The backend `litert`: runs a .tflite file. Only this imports ai-edge-litert."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ OPERATORS = ("ADD", "CAST", "DEQUANTIZE", "FULLY_CONNECTED", "MUL", "REDUCE_MAX"
 class LiteRtSession:
     """A graph that LiteRT runs, as `runtime.backend.Session` has it. Safe to share between threads.
 
+    The file is read here; LiteRT itself gets it once its seal has been checked.
+
     model: the content of a .tflite file.
     settings: of which LiteRT has the threads.
     Raises ArtefactError where it is damaged, or not one that `kit export` wrote, and MissingExtraError.
@@ -46,7 +48,6 @@ class LiteRtSession:
                 "expected no backend, providers or spinning for a .tflite file, which LiteRT runs, found some: leave "
                 "them out, or export with --format onnx"
             )
-        check_seal(model)
         with needs_extra(LITERT, "running a .tflite file"):
             import ai_edge_litert
             from ai_edge_litert import interpreter, schema_py_generated
@@ -54,51 +55,53 @@ class LiteRtSession:
         self._mine = _Mine()
         self.version: str = ai_edge_litert.__version__
         self.providers: Sequence[str] = ()
-        self.props: Mapping[str, str] = {}
-        self.producer = ""
         try:
-            self.props, self.producer = _read(schema_py_generated, model)
-            found = self._interpreter(1)
-            self.inputs: Sequence[Any] = list(map(_value, found.get_input_details()))
-            self.outputs: Sequence[Any] = list(map(_value, found.get_output_details()))
+            file = _File(schema_py_generated, model)
         except Exception as error:  # the generated classes raise what damage leads them to
             if not (raised_by(error, LIBRARY) or raised_by(error, "flatbuffers")):
                 raise
-            raise ArtefactError(
-                f"expected a .tflite file that LiteRT {self.version} loads, found one that it refuses "
-                f"({one_line(error)}): export it again"
-            ) from error
+            raise self._refused(error) from error
+        self.props: Mapping[str, str] = file.props
+        self.producer: str = file.producer
+        self.inputs: Sequence[Any] = file.inputs
+        self.outputs: Sequence[Any] = file.outputs
 
-    def prepare(self, names: Sequence[str]) -> None:
-        """Do nothing: the graph has one output, and is ready."""
+    def prepare(self, names: Sequence[str]) -> None:  # noqa: ARG002 - there is one output
+        """Let LiteRT open the graph. Raises ArtefactError where it refuses it."""
+        try:
+            self._interpreter(1)
+        except Exception as error:  # LiteRT's own errors share no base class
+            if not raised_by(error, LIBRARY):
+                raise
+            raise self._refused(error) from error
 
     def run(self, names: Sequence[str], pixels: Pixels) -> list[NDArray[np.float32]]:
         """Compute the probabilities of images uint8 [N, H, W, C], N ≥ 1, some at a time."""
-        step = max(1, NUMBERS_AT_ONCE // max(1, pixels[0].size))
+        step = max(1, NUMBERS_AT_ONCE // pixels[0].size)
         parts = [self._answer(pixels[at : at + step]) for at in range(0, len(pixels), step)]
         return [np.concatenate(parts) if len(parts) > 1 else parts[0]] * len(names)
 
     def bind(self, metadata: Metadata) -> tuple[Any, ...]:
         """Make buffers of one thread for one image."""
         interpreter, (height, width, channels) = self._interpreter(1), metadata.image.shape
-        (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+        source, result = _numbers(interpreter)
         pixels = np.zeros((1, height, width, channels), np.uint8)
         row = np.zeros((1, len(metadata.labels)), np.float32)
         inputs = {pixels.shape[1:]: pixels[0]} | ({(height, width): pixels[0, :, :, 0]} if channels == 1 else {})
 
         def run(interpreter: Any) -> None:
-            interpreter.set_tensor(source["index"], pixels)
+            interpreter.set_tensor(source, pixels)
             interpreter.invoke()
-            row[...] = interpreter.get_tensor(result["index"])
+            row[...] = interpreter.get_tensor(result)
 
         return run, interpreter, inputs, row[0], None
 
     def _answer(self, pixels: Pixels) -> NDArray[np.float32]:
         interpreter = self._interpreter(len(pixels))
-        (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
-        interpreter.set_tensor(source["index"], pixels)
+        source, result = _numbers(interpreter)
+        interpreter.set_tensor(source, pixels)
         interpreter.invoke()
-        found: NDArray[np.float32] = interpreter.get_tensor(result["index"])
+        found: NDArray[np.float32] = interpreter.get_tensor(result)
         return found
 
     def _interpreter(self, count: int) -> Any:
@@ -108,18 +111,25 @@ class LiteRtSession:
         """
         found = self._mine.by_kind.get(count == 1)
         if found is None:
+            check_seal(self._model)
             resolver = self._litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             found = self._litert.Interpreter(
                 model_content=self._model, num_threads=self._threads, experimental_op_resolver_type=resolver
             )
-            found.allocate_tensors()
             remember(found)
+            found.allocate_tensors()
             self._mine.by_kind[count == 1] = found
-        for source in found.get_input_details():
-            if source["shape"][:1].tolist() != [count]:
-                found.resize_tensor_input(source["index"], [count, *source["shape"][1:]])
-                found.allocate_tensors()
+        (source,) = found.get_input_details()
+        if source["shape"][0] != count:
+            found.resize_tensor_input(source["index"], [count, *source["shape"][1:]])
+            found.allocate_tensors()
         return found
+
+    def _refused(self, error: Exception) -> ArtefactError:
+        return ArtefactError(
+            f"expected a .tflite file that LiteRT {self.version} loads, found one that it refuses "
+            f"({one_line(error)}): export it again"
+        )
 
 
 class _Mine(threading.local):
@@ -129,15 +139,31 @@ class _Mine(threading.local):
         self.by_kind: dict[bool, Any] = {}
 
 
-def _read(schema: Any, model: bytes) -> tuple[dict[str, str], str]:
-    """Return the metadata, as `from_props` reads it, and the producer. Raises what damage leads to, too."""
-    root = schema.Model.GetRootAs(model)
-    codes = [root.OperatorCodes(place) for place in range(root.OperatorCodesLength())]
-    known = {getattr(schema.BuiltinOperator, name) for name in OPERATORS}
-    if others := {max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes} - known:
-        raise ArtefactError(
-            f"expected operators out of {', '.join(OPERATORS)}, found LiteRT's number {min(others)}: export it again"
-        )
+class _File:
+    """What Python reads of a .tflite file, damaged or not. Raises ArtefactError and what damage leads to.
+
+    schema: the module of the flatbuffer's classes.
+    """
+
+    def __init__(self, schema: Any, model: bytes) -> None:
+        root = schema.Model.GetRootAs(model)
+        known = {getattr(schema.BuiltinOperator, name) for name in OPERATORS}
+        codes = [root.OperatorCodes(place) for place in range(root.OperatorCodesLength())]
+        if others := {max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes} - known:
+            raise ArtefactError(
+                f"expected operators out of {', '.join(OPERATORS)}, found LiteRT's number {min(others)}: export again"
+            )
+        if root.SubgraphsLength() != 1:
+            raise ArtefactError(f"expected one graph, found {root.SubgraphsLength()}: export it again")
+        graph = root.Subgraphs(0)
+        self.inputs = [_value(schema, graph.Tensors(number)) for number in graph.InputsAsNumpy()]
+        self.outputs = [_value(schema, graph.Tensors(number)) for number in graph.OutputsAsNumpy()]
+        self.producer = (root.Description() or b"").decode(errors="replace")
+        self.props = _props(root)
+
+
+def _props(root: Any) -> dict[str, str]:
+    """Return the metadata, as `from_props` reads it."""
     entries = [root.Metadata(place) for place in range(root.MetadataLength())]
     buffers = [entry.Buffer() for entry in entries if entry.Name() == EXTRA_FILE.encode()]
     if len(buffers) != 1:
@@ -146,16 +172,22 @@ def _read(schema: Any, model: bytes) -> tuple[dict[str, str], str]:
         )
     text = bytes(root.Buffers(buffers[0]).DataAsNumpy())
     try:
-        props = {PREFIX + name: dumps(value) for name, value in json.loads(text).items()}
+        return {PREFIX + name: dumps(value) for name, value in json.loads(text).items()}
     except (AttributeError, RecursionError, ValueError) as error:
         if not raised_by(error):
             raise
         raise ArtefactError(f"{EXTRA_FILE}: expected a JSON object, found {text[:40]!r}: export it again") from None
-    return props, (root.Description() or b"").decode(errors="replace")
 
 
-def _value(details: Mapping[str, Any]) -> Value:
+def _value(schema: Any, tensor: Any) -> Value:
     """Describe an input or output; the free first axis has no number."""
-    sides = [int(side) for side in details["shape_signature"]]
-    shape = tuple("N" if place == 0 and side == -1 else side for place, side in enumerate(sides))
-    return Value(str(details["name"]), f"tensor({np.dtype(details['dtype'])})", shape)
+    names = {number: name.lower() for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
+    sides = tensor.ShapeSignatureAsNumpy() if tensor.ShapeSignatureLength() else tensor.ShapeAsNumpy()
+    shape = tuple("N" if place == 0 and side == -1 else int(side) for place, side in enumerate(sides))
+    return Value((tensor.Name() or b"").decode(errors="replace"), f"tensor({names.get(tensor.Type())})", shape)
+
+
+def _numbers(interpreter: Any) -> tuple[int, int]:
+    """Return the numbers of the tensors that go in and come out."""
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    return source["index"], result["index"]

@@ -2,10 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 DEVICE := .venv-device
 TOOLS := gcc g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-avr avr-libc simavr \
-	gcc-riscv64-unknown-elf qemu-system-misc chromium
+	gcc-riscv64-unknown-elf qemu-system-misc qemu-user chromium
 PACKAGES := $(foreach package,export runtime trainer,$(wildcard $(package)/*.py $(package)/*/*.py))
 
-.PHONY: help demo tools test test-fast test-all test-hostile check docs
+.PHONY: help demo tools test test-fast test-all test-numpy test-hostile check docs
 .PHONY: coverage mutation dist bench bench-quick
 
 help:  ## list the targets
@@ -32,6 +32,9 @@ test-fast: $(VENV)/installed  ## run the tests that start no processes, in under
 
 test-all: $(VENV)/installed  ## run the whole suite, with the slow tests
 	$(VENV)/bin/python -m pytest -m ""
+
+test-numpy: $(VENV)/installed  ## run the runtime's tests, and the hostile ones, on numpy without onnxruntime
+	KIT_BACKEND=numpy OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/runtime tests/hostile --numprocesses 2
 
 test-hostile: $(VENV)/installed  ## test what SECURITY.md promises: damaged, random and malicious input, 180,000 cases
 	$(VENV)/bin/python -m pytest tests/hostile -m "" --numprocesses 2

@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from runtime import Classifier, load
 from runtime.artefact import Metadata
+from runtime.backend import NUMPY
 from runtime.c.footprint import Footprint
 from runtime.c.model import CompiledModel
 from runtime.c.reading import files_in
@@ -18,6 +20,7 @@ from runtime.decision import Threshold
 from runtime.digest import digest
 from runtime.files import check_folder, check_target, replacing, replacing_folder
 from runtime.image import Pixels
+from runtime.seal import format_of
 from runtime.session import ONNXRUNTIME
 from trainer.checkpoint import Checkpoint
 
@@ -129,6 +132,8 @@ def _compared(
         images = probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images)
         own = partial(arithmetic_probabilities, numbers.arithmetic())
         parity = check_parity(artefact, metadata, images, trained, gate, own)
+        if isinstance(artefact, Classifier) and format_of(data) != "ort":
+            check_parity(load(data, backend=NUMPY), metadata, images, trained, gate, own)
     if metadata.has_familiarity:
         from .gate.familiarity import check_familiarity  # here, since it imports onnx
 

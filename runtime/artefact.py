@@ -12,12 +12,11 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import decision, pixel_statistics
-from .decision import Decision, read_decision
+from . import pixel_statistics
 from .entries import PREFIX, base64, check, data, distinct, expect, items, read, text
 from .errors import ArtefactError
 from .golden import RAW, Golden, read_golden
@@ -25,6 +24,9 @@ from .image import ImageContract, Pixels
 from .origin import raised_by
 from .pixel_statistics import PixelStatistics, read_statistics
 from .seal import EMPTY_SEAL
+
+if TYPE_CHECKING:
+    from .decision import Decision
 
 VERSION, PLAIN_VERSION = "2.0", "1.1"
 INPUT, OUTPUT = "images", "probabilities"
@@ -169,8 +171,10 @@ def _read_optional(document: Mapping[str, Any], labels: tuple[str, ...], image: 
         names = f"one or more different names other than {OUTPUT}"
         found["outputs"] = read("outputs", document["outputs"], _outputs, names)
     if "decision" in document:
+        from .decision import EXPECTED, read_decision  # here, as most files have none
+
         reader = partial(read_decision, labels=labels, outputs=found.get("outputs", ()))
-        found["decision"] = read("decision", document["decision"], reader, decision.EXPECTED)
+        found["decision"] = read("decision", document["decision"], reader, EXPECTED)
     if "licences" in document:
         parts = "one or more objects with a part and its licence"
         found["licences"] = read("licences", document["licences"], _licences, parts)

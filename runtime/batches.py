@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .decoding import is_encoded, is_pillow
 from .errors import InputError
 from .image import CHANNELS, ImageContract, ImageLike, describe
+from .sources import is_encoded, is_pillow
 
 if TYPE_CHECKING:
     from .image import Pixels

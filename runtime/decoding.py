@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from .depth import colours
 from .errors import InputError, needs_extra
@@ -14,18 +14,15 @@ from .image_files import HEAD_BYTES, READ, kind_of
 from .jpeg import with_end
 from .origin import raised_by
 from .remarks import Remarks
+from .sources import BYTES, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
-    from typing import TypeGuard
 
     from PIL import Image
 
-Source: TypeAlias = "str | os.PathLike[str] | Traversable | bytes | bytearray"
-
 PILLOW, PILLOW_HEIF = "PIL", "pillow_heif"
-BYTES = "these bytes"  # in place of a file's name
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 10**6
 MAX_PIXELS_WIDE = 50 * 10**6  # of AVIF, HEIC and JPEG 2000, whose decoders take more memory for each
@@ -35,21 +32,6 @@ WIDE = ("AVIF", "JPEG2000")
 EXPECTED = "PNG, JPEG, …"
 CONVERT = "convert it to PNG or JPEG"
 NEW_SUBFILE_TYPE, REDUCED, DNG_VERSION = 254, 1, 50706  # in TIFF
-
-
-def is_resource(value: object) -> TypeGuard[Traversable]:
-    """Whether a value is read as importlib.resources' Traversable is, and has no path."""
-    return hasattr(value, "read_bytes") and not isinstance(value, os.PathLike)
-
-
-def is_encoded(value: object) -> TypeGuard[Source]:
-    """Whether `decode` takes a value."""
-    return isinstance(value, (str, os.PathLike, bytes, bytearray)) or is_resource(value)
-
-
-def is_pillow(value: object) -> TypeGuard[Image.Image]:
-    """Whether a value is a Pillow image, found without importing Pillow."""
-    return any((kind.__module__, kind.__name__) == ("PIL.Image", "Image") for kind in type(value).__mro__)
 
 
 def from_array(array: Any) -> Image.Image:

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .decoding import BYTES, PILLOW, decode, from_array, is_encoded, is_pillow
-from .depth import is_deep, shifted
 from .errors import InputError
 from .geometry import crop_box, is_elongated, is_tiny, size_inside
 from .origin import raised_by
-from .remarks import ImageWarning, Remarks, messages, tally
+from .sources import BYTES, is_encoded, is_pillow
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -28,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from .remarks import Remarks
+
+PILLOW = "PIL"
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 ImageLike: TypeAlias = "Pixels | Image.Image | str | os.PathLike[str] | Traversable | bytes"
 Encoded: TypeAlias = "os.PathLike[str] | bytes | InputError | None"
@@ -134,6 +135,12 @@ class ImageContract:
         remarks: where to write what is to be said of the image; by default it is said with an ImageWarning.
         Returns uint8 [height, width, channels]. Raises InputError.
         """
+        if isinstance(image, np.ndarray):
+            image = _checked(image)
+            if image.shape == self.shape:
+                return image
+        from .remarks import ImageWarning, Remarks, messages, tally
+
         noticed = Remarks() if remarks is None else remarks
         pixels = self._pixels(image, noticed)
         if noticed and remarks is None:
@@ -142,11 +149,11 @@ class ImageContract:
         return pixels
 
     def _pixels(self, image: ImageLike, remarks: Remarks) -> Pixels:
+        from .decoding import decode, from_array
+        from .depth import is_deep
+
         if isinstance(image, np.ndarray):
-            array = _checked(image)
-            if array.shape == self.shape:
-                return array
-            return self._conform(from_array(array), remarks)
+            return self._conform(from_array(image), remarks)
         if is_encoded(image):
             decoded = decode(image, shift=self.shift, remarks=remarks)
             try:
@@ -225,6 +232,8 @@ def read_images(images: Iterable[Encoded], contract: ImageContract) -> list[tupl
 
     images: in place of one that could not be fetched, the error.
     """
+    from .remarks import Remarks
+
     found: list[tuple[Pixels | str, Remarks]] = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # damage that matters raises an error too
@@ -260,6 +269,8 @@ def _flatten(image: Image.Image, shift: int, remarks: Remarks) -> Image.Image:
     from PIL import Image as pillow
 
     if image.mode.startswith("I"):
+        from .depth import shifted
+
         image, remarks.largest = shifted(image, shift)
         return image
     if image.mode == "F":

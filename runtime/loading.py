@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from .classifier import Classifier
-from .decoding import BYTES, is_resource
 from .errors import ArtefactError, naming
 from .files import FilePath, check_regular, read_at_most, reason
 from .origin import raised_by
 from .session import AUTO, CPU, Settings
+from .sources import BYTES, is_resource
 from .text import one_line
 
 if TYPE_CHECKING:

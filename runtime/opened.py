@@ -9,12 +9,12 @@ import warnings
 from itertools import count
 
 from .classifier import Classifier
-from .decoding import is_resource
 from .errors import ArtefactError
 from .image import ImageLike
 from .loading import Model, open_content, path_of, read_artefact, read_content
 from .origin import raised_by
 from .prediction import Prediction
+from .sources import is_resource
 
 KEPT = 16
 TICK = 10**8  # nanoseconds; the clocks of file systems are finer

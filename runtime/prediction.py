@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .decision import Acceptance, Decision
 from .errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from .decision import Acceptance, Decision
 
 
 @dataclass(slots=True)
@@ -43,11 +44,16 @@ class Predictor:
     """
 
     def __init__(self, labels: tuple[str, ...], decision: Decision | None) -> None:
-        decision = decision or Decision()
         self._labels = labels
-        self._acceptance = Acceptance(decision.thresholds, labels) if decision.thresholds else None
-        self._least_familiar = decision.familiarity and decision.familiarity.threshold
-        self._sets = {found.confidence: found.probability for found in decision.sets}
+        self._acceptance: Acceptance | None = None
+        self._least_familiar: float | None = None
+        self._sets: dict[float, float] = {}
+        if decision:
+            from .decision import Acceptance
+
+            self._acceptance = Acceptance(decision.thresholds, labels) if decision.thresholds else None
+            self._least_familiar = decision.familiarity and decision.familiarity.threshold
+            self._sets = {found.confidence: found.probability for found in decision.sets}
         self.decides = self._acceptance is not None or self._least_familiar is not None
 
     def __call__(

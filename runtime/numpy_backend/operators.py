@@ -26,7 +26,8 @@ def elementwise(ufunc: np.ufunc, *more: Any) -> Operator:
     def operator(_node: Node, inputs: list[Any]) -> Filled:
         given = (*inputs, *more)
         out = np.empty(np.broadcast_shapes(*map(np.shape, given)), inputs[0].dtype)
-        return [out], [partial(ufunc, *_flat(*given, out))]
+        *flat, filled = _flat(*given, out)
+        return [out], [partial(ufunc, *flat, out=filled)]
 
     return operator
 
@@ -161,13 +162,14 @@ def global_average_pool(_node: Node, inputs: list[Any]) -> Filled:  # noqa: D103
 
 def top_k(node: Node, inputs: list[Any]) -> Filled:  # noqa: D103
     values, (count,) = inputs[0], _constant(inputs[1]).tolist()
-    if node.attributes.get("axis", -1) not in (-1, values.ndim - 1) or not node.attributes.get("largest", 1):
-        raise ValueError("TopK of another axis, or of the smallest")
+    if node.attributes.get("axis", -1) not in (-1, values.ndim - 1):
+        raise ValueError("TopK of another axis")
+    largest = node.attributes.get("largest", 1)
     shape = (*values.shape[:-1], count)
     out, places = np.empty(shape, values.dtype), np.empty(shape, np.int64)
 
     def step() -> None:
-        places[...] = np.argsort(-values, axis=-1, kind="stable")[..., :count]
+        places[...] = np.argsort(-values if largest else values, axis=-1, kind="stable")[..., :count]
         out[...] = np.take_along_axis(values, places, -1)
 
     return [out, places], [step]

@@ -19,6 +19,7 @@ OPSETS, NEWEST_IR = range(13, 27), 13  # whose operators and files are known
 TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
 RAW, EXTERNAL = 9, (13, 14)
 INTEGERS, FLOATS, DOUBLES = (5, 7), 4, 10  # other fields of a tensor with its values
+NOTHING = memoryview(b"")
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -204,8 +205,8 @@ def _tensor(data: memoryview) -> tuple[str, Array]:
 
 def _value(data: memoryview) -> Value:
     found = dict(_fields(data))
-    tensor = dict(_fields(dict(_fields(found[2])).get(1, memoryview(b""))))
-    shape = [_side(value) for number, value in _fields(tensor.get(2, memoryview(b""))) if number == 1]
+    tensor = dict(_fields(dict(_fields(found.get(2, NOTHING))).get(1, NOTHING)))
+    shape = [_side(value) for number, value in _fields(tensor.get(2, NOTHING)) if number == 1]
     kind = TYPES.get(tensor.get(1, 0), "unknown")
     return Value(_text(found[1]), f"tensor({'float' if kind == 'float32' else kind})", tuple(shape))
 

@@ -113,6 +113,8 @@ class _Plan:
                 for node in _needed(model.nodes, names):
                     self._add(node, model.tensors)
             self.arrays = {name: self.arrays[name] for name in (INPUT, *names)}
+            if any(array.shape[:1] != (count,) for array in self.arrays.values()):
+                raise ValueError("an output that does not have a row for each image")
         except Exception as error:  # numpy raises many types
             if not raised_by(error, NUMPY):
                 raise

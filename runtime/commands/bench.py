@@ -21,7 +21,7 @@ from ..classifier import Classifier
 from ..errors import ArtefactError, KitError, SelfTestError
 from ..loading import load
 from ..processes import cpus
-from ..session import AUTO
+from ..session import AUTO, ONNXRUNTIME, onnxruntime
 from ..text import as_json, complain, printable, say
 from . import footprints
 from .fresh import fresh_process
@@ -200,25 +200,22 @@ def _check(path: Path, found: NDArray[np.floating], expected: NDArray[np.float32
         )
 
 
-def machine(backend: str, artefact: Path | None = None) -> dict[str, Any]:
-    """Describe the device and the versions that the figures depend on.
-
-    artefact: what was measured; None for nothing.
-    """
-    ran = load(artefact, backend=backend).info() if artefact else {"versions": {}, "backend": chosen(backend)}
+def machine(backend: str) -> dict[str, Any]:
+    """Describe the device and the versions that the figures depend on."""
+    name = chosen(backend)
     return {
         "system": platform.platform(),
         "processors": cpus(),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        **ran["versions"],
-        "backend": ran["backend"],
+        **({"onnxruntime": onnxruntime().__version__} if name == ONNXRUNTIME else {}),
+        "backend": name,
     }
 
 
 def _entry(path: Path, seconds: float, backend: str) -> dict[str, Any]:
     try:
-        return {"artefact": str(path), **measure(path, seconds, backend), "machine": machine(backend, path)}
+        return {"artefact": str(path), **measure(path, seconds, backend), "machine": machine(backend)}
     except KitError as error:
         return {"artefact": str(path), "error": str(error)}
 

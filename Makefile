@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 DEVICE := .venv-device
 TOOLS := gcc g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-avr avr-libc simavr \
-	gcc-riscv64-unknown-elf qemu-system-misc qemu-user chromium
+	gcc-riscv64-unknown-elf qemu-system-misc qemu-user chromium nodejs
 PACKAGES := $(foreach package,export runtime trainer,$(wildcard $(package)/*.py $(package)/*/*.py))
 
 .PHONY: help demo tools test test-fast test-all test-numpy test-hostile check docs

@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
-from runtime.c.reading import files_in
 from runtime.c.targets import EMULATED
 from runtime.commands.footprints import TITLES, read_budget, read_frame, table
 from runtime.text import as_json, printable, say
 from trainer.checkpoint import checkpoint_path, load_checkpoint
 
 from .arithmetic.bound import OF_FEATURES
-from .exporting import ExportReport, output_path
+from .exporting import ExportReport, files_in, output_path
 from .exporting import export as export_checkpoint
 from .formats import COMPILER, FORMATS, Format
 from .gate.verification import Verification, load_images
@@ -93,7 +92,7 @@ def export(
     Each file is written under a temporary name, opened again, and compared with the trained model. It is renamed only
     if every probability is within the tolerance and the labels are the same (onnx-int8: 99 % of them, and 95 % with a
     tolerance of 0.3 on features). A model in C is compiled, compared with onnx-int8 too, and measured on emulated
-    processors.
+    processors; one for browsers is run by Node, and compared likewise.
     """
     formats = tuple(dict.fromkeys(formats))
     if output and len(formats) > 1 and not os.path.isdir(output):  # noqa: PTH112 - as below
@@ -119,7 +118,7 @@ def _target(source: Path, output: Path | None, kind: Format) -> Path:
     beside = source.with_name(source.stem + kind.suffix)
     if output is None:
         return beside
-    if kind.is_folder and files_in(output):
+    if kind.is_folder and files_in(output, kind):
         return output
     return output / beside.name if os.path.isdir(output) else output  # noqa: PTH112 - as below
 

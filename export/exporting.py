@@ -15,13 +15,15 @@ from runtime.artefact import Metadata
 from runtime.backend import NUMPY
 from runtime.c.footprint import Footprint
 from runtime.c.model import CompiledModel
-from runtime.c.reading import files_in
+from runtime.c.reading import files_in as files_in_c
 from runtime.decision import Threshold
 from runtime.digest import digest
 from runtime.files import check_folder, check_target, replacing, replacing_folder
 from runtime.image import Pixels
 from runtime.seal import format_of
 from runtime.session import ONNXRUNTIME
+from runtime.web.model import WebModel
+from runtime.web.reading import files_in as files_in_js
 from trainer.checkpoint import Checkpoint
 
 from .arithmetic.bound import Proof, prove
@@ -31,14 +33,16 @@ from .arithmetic.quantise import Quantised
 from .description import describe
 from .errors import ExportError
 from .features.running import features_of
-from .formats import FORMATS, Format
+from .formats import COMPILER, FORMATS, Format
 from .formats.target import target_for
 from .gate.compiled import check_compiled, measure
 from .gate.features import check_features
 from .gate.parity import Artefact, Gate, Parity, arithmetic_probabilities, check_parity, probes, reference_probabilities
 from .gate.verification import LabelledImages, Verification, verify
+from .gate.web import check_web
 
 Content: TypeAlias = "bytes | Mapping[str, bytes]"  # of a file, or of each file of a folder
+IN_8_BITS: dict[type[Any], Callable[..., None]] = {CompiledModel: check_compiled, WebModel: check_web}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +110,11 @@ def export(
     trained = partial(reference_probabilities, checkpoint)
     more = {"familiarity": checkpoint.familiarity} if metadata.has_familiarity else {}
     data = module.write(numbers, metadata, target, **more)
-    measured: Mapping[str, Footprint] = {}
-    with written(file, data, module.open_artefact) as artefact:
+    with written(file, data, module.open_artefact, kind) as artefact:
         parity = _compared(artefact, data, metadata, checkpoint, numbers, gate)
-        if isinstance(artefact, CompiledModel):
-            check_compiled(artefact, metadata, checkpoint.sample_images, module.in_8_bits(numbers, metadata))
-            measured = measure(artefact.source, targets, budget or {})
+        if check := IN_8_BITS.get(type(artefact)):
+            check(artefact, metadata, checkpoint.sample_images, module.in_8_bits(numbers, metadata))
+        measured = measure(artefact.source, targets, budget or {}) if isinstance(artefact, CompiledModel) else {}
         verification = verify(artefact, verify_on, trained, gate, proved) if verify_on else None
     found = {"parity": parity, "proof": proof, "verification": verification, "footprints": measured}
     return report(format, file, data, tolerance=gate.tolerance, **found)
@@ -161,21 +164,31 @@ def output_path(
             f"end it in {kind.suffix}, or choose another --format"
         )
     if kind.is_folder:
-        check_folder(path, files_in(path), ExportError, inputs)
+        check_folder(path, files_in(path, kind), ExportError, inputs)
     else:
         check_target(path, ExportError, inputs)
     return path
 
 
+def files_in(path: Path, kind: Format | None) -> list[str]:
+    """Names of the files that an earlier export of a format has written to a folder; none where there is none."""
+    return files_in_c(path) if kind and kind.runs_on == COMPILER else files_in_js(path)
+
+
 @contextmanager
-def written(path: Path, data: Content, open_artefact: Callable[[Path], Artefact]) -> Iterator[Artefact]:
-    """Open `data` under a temporary name; at the end of the block it is renamed to `path`."""
+def written(
+    path: Path, data: Content, open_artefact: Callable[[Path], Artefact], kind: Format | None = None
+) -> Iterator[Artefact]:
+    """Open `data` under a temporary name; at the end of the block it is renamed to `path`.
+
+    kind: of a folder, what format it is of.
+    """
     if isinstance(data, bytes):
         with replacing(path, ExportError) as part:
             part.write_bytes(data)
             yield open_artefact(part)
     else:
-        with replacing_folder(path, files_in(path), ExportError) as part:
+        with replacing_folder(path, files_in(path, kind), ExportError) as part:
             for name, content in data.items():
                 (part / name).write_bytes(content)
             yield open_artefact(part)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Model: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | Traversable"
 
-ZIP_START = b"PK\x03\x04"
+ZIP_START, PAGE_START = b"PK\x03\x04", b"<!doctype html>"
 MAX_MODEL_BYTES = 2 * 2**30
 MAX_PATH_BYTES = 4096
 SHOWN = 60
@@ -70,6 +70,10 @@ def open_content(data: bytes, name: str, settings: Settings = DEFAULT) -> Classi
             raise ArtefactError(
                 "expected an ONNX artefact, found a zip file, as torch writes: export with `--format onnx`, or open it "
                 "with torch"
+            )
+        if data.startswith(PAGE_START):
+            raise ArtefactError(
+                "expected an ONNX artefact, found a page: export with `--format onnx`, or open it in a browser"
             )
         return Classifier(data, settings)
 

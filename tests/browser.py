@@ -1,7 +1,7 @@
 """Debian's Chromium, driven by playwright, with axe-core's checks of accessibility."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -15,13 +15,16 @@ PHONE, DESKTOP = (390, 844), (1400, 900)
 
 
 @contextmanager
-def opened(page: Path, size: tuple[int, int] = PHONE) -> Iterator[tuple[Any, list[str]]]:
-    """Open a file in a window of this width and height; yields the page, and the addresses that it asked for."""
+def opened(page: Path, size: tuple[int, int] = PHONE, flags: Sequence[str] = ()) -> Iterator[tuple[Any, list[str]]]:
+    """Open a file in a window of this width and height; yields the page, and the addresses that it asked for.
+
+    flags: more options of Chromium.
+    """
     from playwright.sync_api import sync_playwright
 
     asked: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *flags])
         try:
             window = browser.new_page(viewport={"width": size[0], "height": size[1]})
             window.on("request", lambda request: asked.append(request.url))

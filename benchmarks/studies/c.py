@@ -12,7 +12,7 @@ call. RAM has what the caller keeps: the image as the code takes it, and the ans
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,14 +20,17 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime import load
 from runtime.c.programs import COUNT, HARNESS, RUN, STACK, Program, call, execute, flash, linking
 from runtime.c.reading import read_source
-from runtime.c.targets import STANDARD, TARGETS, compiler, tool
+from runtime.c.targets import EMULATED, STANDARD, TARGETS, compiler, tool
 from runtime.errors import ToolchainError
 from runtime.image import Pixels
+from runtime.session import ONNXRUNTIME
 
 from ..peers.c_code import LABEL, NAME, PEERS, PROBABILITIES, SCORES, Model, headers, title, written
 from ..tools.measure import fashion, fashion_dir, multiple, show, table
+from .c_everywhere import costs, everywhere, of_patches
 
 ON, LEVELS = ("cortex-m3", "cortex-m4f"), ("-Os", "-O2")
 IMAGES, COUNTED = 300, 4  # test images that are classified; those whose instructions are counted
@@ -71,12 +74,17 @@ class Answers(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """A trained model in our C and for peers, some test images [N, H, W, C], and its probabilities [N, K] of them."""
+    """A trained model in our C and for peers, some test images [N, H, W, C], and its probabilities [N, K] of them.
+
+    tests: all test images. in_8_bits: what onnx-int8 answers to them.
+    """
 
     ours: Path
     model: Model
     images: Pixels
     expected: NDArray[np.floating]
+    tests: Pixels
+    in_8_bits: NDArray[np.float32]
 
 
 @click.command()
@@ -89,7 +97,8 @@ def main(data_dir: Path | None, images: int) -> None:
         versions = [_version(compiler(ON[0])), _version([TARGETS[ON[0]].emulator[0]])]
         with tempfile.TemporaryDirectory(prefix="kit-") as place:
             subject = prepare("fashion-mnist", folder, Path(place), images)
-            show(f"Models in C, on {' and '.join(ON)}", [", ".join(versions), *compare(subject, Path(place))])
+            tables = chain([", ".join(versions)], ours(subject), compare(subject, Path(place)))
+            show("Models in C", chain(tables, [of_patches("fashion-mnist", folder, Path(place))]))
     except ToolchainError as error:
         raise click.ClickException(str(error)) from None
 
@@ -108,9 +117,18 @@ def prepare(data: str, data_dir: Path | None, place: Path, images: int) -> Subje
     loaded = load_data(data, data_dir=data_dir)
     checkpoint = fit(loaded, FitConfig(max_error=MAX_ERROR, device="cpu")).checkpoint
     export(checkpoint, "c", place / "ours", frame=FRAME)
-    some = loaded.test.images[:images].numpy()
+    in_8_bits = load(export(checkpoint, "onnx-int8", place / "ours.int8.onnx").path, backend=ONNXRUNTIME)
+    tests = loaded.test.images.numpy()
+    some = tests[:images]
     model = Model(*fold(checkpoint), loaded.labels, some.shape[1:])
-    return Subject(place / "ours", model, some, reference_probabilities(checkpoint, some))
+    expected = reference_probabilities(checkpoint, some)
+    return Subject(place / "ours", model, some, expected, tests, in_8_bits.probabilities(tests))
+
+
+def ours(subject: Subject) -> Iterator[str]:
+    """Yield tables of our own C on every target."""
+    yield everywhere(subject.ours, subject.tests, subject.in_8_bits, EMULATED)
+    yield costs(subject.ours, subject.images, subject.model.weights.size)
 
 
 def compare(subject: Subject, place: Path, targets: Sequence[str] = ON) -> Iterator[str]:
@@ -119,7 +137,7 @@ def compare(subject: Subject, place: Path, targets: Sequence[str] = ON) -> Itera
     place: a folder to work in.
     """
     ready, failed = contenders(subject, place)
-    costs: dict[str, dict[str, Cost]] = {f"{target}, {level}": {} for target, level in product(targets, LEVELS)}
+    taken_on: dict[str, dict[str, Cost]] = {f"{target}, {level}": {} for target, level in product(targets, LEVELS)}
     answers: dict[str, list[Answers]] = {}
     for name, contender in ready.items():
         try:
@@ -128,10 +146,10 @@ def compare(subject: Subject, place: Path, targets: Sequence[str] = ON) -> Itera
             failed[name] = str(error)
             continue
         answers[name] = [answer for _, answer in found]
-        for taken, (cost, _) in zip(costs.values(), found, strict=True):
+        for taken, (cost, _) in zip(taken_on.values(), found, strict=True):
             taken[name] = cost
     yield table(("does not work", "what happened"), [(name, cell(error)) for name, error in failed.items()])
-    for where, taken in costs.items():
+    for where, taken in taken_on.items():
         yield lay_out(where, taken)
     yield table(
         ("contender", "pixels", "gives", "largest difference in probability", "labels that differ", "names of labels",

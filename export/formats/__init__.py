@@ -13,7 +13,7 @@ from typing import Any
 from runtime.errors import needs_extra
 
 FLOAT_TOLERANCE = 1e-5
-COMPILER, LITERT = "a C compiler", "LiteRT"
+COMPILER, LITERT, NODE = "a C compiler", "LiteRT", "Node"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Format:
     module: the module's name in this package.
     suffix: of the file's name.
     extra: the extra to install for it.
-    runs_on: "onnxruntime", "torch", "LiteRT" or "a C compiler".
+    runs_on: "onnxruntime", "torch", "LiteRT", "a C compiler" or "Node".
     purpose: for the help of `kit export`.
     tolerance: largest difference in probability allowed.
     agreement: smallest share of equal labels on the golden and training images, 0-1; at 1 no label may differ on any
@@ -103,6 +103,25 @@ FORMATS = {
         extra="export",
         runs_on=COMPILER,
         purpose="the same as a library",
+        tolerance=0.05,
+        agreement=0.99,
+    ),
+    "js": Format(
+        module="js",
+        suffix="_js",
+        extra="js",
+        runs_on=NODE,
+        purpose="an ES module for browsers and Node, a folder",
+        tolerance=0.05,
+        agreement=0.99,
+        is_folder=True,
+    ),
+    "html": Format(
+        module="html",
+        suffix=".html",
+        extra="js",
+        runs_on=NODE,
+        purpose="a page that classifies, one file",
         tolerance=0.05,
         agreement=0.99,
     ),

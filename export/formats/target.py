@@ -38,11 +38,11 @@ def target_for(
             f"expected a name and a frame for {' and '.join(_run_on(COMPILER))} alone, found them for {format}: leave "
             "them out, or export each format by itself"
         )
-    if (runs_on := FORMATS[format].runs_on) != ONNXRUNTIME:
+    if FORMATS[format].runs_on != ONNXRUNTIME:
         if opset is not None or target_ort is not None:
             raise ExportError(
-                f"expected no opset and no onnxruntime version for {format}, which {runs_on} runs, found "
-                f"{target_ort or opset}: leave it out, or choose one of {', '.join(_run_on(ONNXRUNTIME))}"
+                f"expected no opset and no onnxruntime version for {format}, which {FORMATS[format].runs_on} runs, "
+                f"found {target_ort or opset}: leave it out, or choose one of {', '.join(_run_on(ONNXRUNTIME))}"
             )
         return Target()
     here = onnxruntime().__version__

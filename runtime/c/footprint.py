@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ToolchainError
 from ..image import Pixels
-from .programs import COUNT, HARNESS, STACK, Program, build, call, execute, linking, macros, unpack
+from .programs import COUNT, HARNESS, STACK, Program, build, call, execute, integer_macros, linking, macros, unpack
 from .reading import Source
 from .targets import EMULATED, STANDARD, TARGETS, compiler, is_installed, tool
 
@@ -35,17 +35,18 @@ class Footprint(NamedTuple):
 
 
 def footprint(
-    source: Source, target: str, images: Pixels, *, optimise: str = "-Os", count: int = MOST_IMAGES
+    source: Source, target: str, images: Pixels, *, optimise: str = "-Os", integer: bool = False
 ) -> Footprint:
     """Measure a model on an emulated target.
 
-    images: uint8 [N, H, W, C], the first `count` of which are run.
+    images: uint8 [N, H, W, C], the first few of which are run.
     optimise: the compiler's option.
+    integer: whether without floating point.
     Raises ToolchainError.
     """
-    some = images[:count]
-    flash, ram = _sizes(source, target, optimise)
-    program = build(source, target, optimise=optimise)
+    some, defines = images[:MOST_IMAGES], integer_macros(source) if integer else []
+    flash, ram = _sizes(source, target, [optimise, *(f"-D{macro}" for macro in defines)])
+    program = build(source, target, optimise=optimise, defines=defines)
     stack = np.frombuffer(execute(program, STACK, some.tobytes(), len(some)), "<u4").max()
     return Footprint(flash, ram, int(stack), _counted(program, some))
 
@@ -72,18 +73,18 @@ def beyond(budget: Mapping[str, float], found: Mapping[str, Footprint]) -> Itera
                 yield f"expected {name} of at most {limit:,.0f} on {target}, found {getattr(taken, name):,.0f}"
 
 
-def _sizes(source: Source, target: str, optimise: str) -> tuple[int, int]:
+def _sizes(source: Source, target: str, options: Sequence[str]) -> tuple[int, int]:
     """Bytes of flash and of RAM by which a program with the model is larger than one without."""
     (flash, ram), (flash_without, ram_without) = (
-        _linked(source, target, optimise, more) for more in (("-DKIT_MODEL",), ())
+        _linked(source, target, [*options, *more]) for more in (("-DKIT_MODEL",), ())
     )
     return flash - flash_without, ram - ram_without
 
 
-def _linked(source: Source, target: str, optimise: str, more: tuple[str, ...]) -> tuple[int, int]:
+def _linked(source: Source, target: str, options: Sequence[str]) -> tuple[int, int]:
     """Bytes of flash and of RAM of the smallest program, without its own function."""
     about = TARGETS[target]
-    command = [*compiler(target), *STANDARD, *about.flags, optimise, *macros(source), *more, "-Wl,--gc-sections"]
+    command = [*compiler(target), *STANDARD, *about.flags, *macros(source), *options, "-Wl,--gc-sections"]
     with tempfile.TemporaryDirectory(prefix="kit-") as place:
         folder = Path(place)
         unpack(source, folder)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ToolchainError
 from ..image import Pixels
-from .programs import AVR, FLASH_OF_AVR, RUN, SELFTEST, Program, build, execute
+from .programs import AVR, FLASH_OF_AVR, RUN, SELFTEST, Program, build, execute, integer_macros
 from .reading import Source, read_source
 from .targets import HOST
 
@@ -79,7 +79,7 @@ class CompiledModel:
             yield layout.name, self._answers(program, rows)[0], seen
 
     def _built(self, *defines: str) -> Program:
-        integer = [f"{self._source.name.upper()}_INTEGER"] if self._integer else []
+        integer = integer_macros(self._source) if self._integer else []
         return build(self._source, self._target, defines=[*integer, *defines])
 
     def _answers(self, program: Program, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

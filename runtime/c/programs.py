@@ -81,6 +81,11 @@ def macros(source: Source) -> list[str]:
     return [f'-DKIT_HEADER="{source.name}.h"', f"-DKIT_NAME={source.name}", f"-DKIT_UPPER={source.name.upper()}"]
 
 
+def integer_macros(source: Source) -> list[str]:
+    """Macros by which a model computes without floating point."""
+    return [f"{source.name.upper()}_INTEGER"]
+
+
 def linking(target: str) -> list[str]:
     """Options that link a program without a C library, where the machine has none."""
     memory = TARGETS[target].memory
@@ -154,12 +159,18 @@ def call(
                 raise
             raise ToolchainError(f"expected {name} to end within {seconds:.0f} s, found that it did not") from None
     if process.returncode:
-        lines = (said or output).decode(errors="replace").splitlines()
-        first = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
-        raise ToolchainError(
-            f"expected {name} to succeed, found status {process.returncode}: {one_line(first)[:SHOWN]}"
-        )
+        raise failed(name, process.returncode, said or output)
     return said if errors else output
+
+
+def failed(name: str, status: int, said: bytes) -> ToolchainError:
+    """What to raise for a tool that has failed.
+
+    said: what it printed.
+    """
+    lines = said.decode(errors="replace").splitlines()
+    first = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
+    return ToolchainError(f"expected {name} to succeed, found status {status}: {one_line(first)[:SHOWN]}")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -24,6 +24,7 @@ from ..origin import raised_by
 from ..seal import format_of
 from ..session import Settings
 from ..text import as_json, complain, printable, say
+from ..web.reading import is_web, read_web
 
 # The entries that torch.jit.save writes, and torch.export.save since torch 2.8, and before it.
 ZIP_FORMATS = {"torchscript": r"[^/]+/constants\.pkl", "pt2": r"[^/]+/archive_format|serialized_exported_program\.json"}
@@ -60,6 +61,8 @@ def describe(path: Path) -> dict[str, Any]:
     """
     if is_source(path):
         return _of_source(path)
+    if is_web(path):
+        return _of_web(path)
     data = read_artefact(path)
     parts = _zip_parts(data) if data.startswith(ZIP_START) else _onnx_parts(data)
     found: dict[str, Any] = {}
@@ -80,6 +83,16 @@ def _of_source(path: Path) -> dict[str, Any]:
     return {
         "artefact": str(path), "format": "c" if path.is_dir() else "arduino", "size": source.size, "name": source.name,
         "frame": source.frame and list(source.frame), **_contents(source.metadata),
+    }  # fmt: skip
+
+
+def _of_web(path: Path) -> dict[str, Any]:
+    """Describe a model for browsers, without running its script; the digest is that of the onnx-int8 artefact in it."""
+    source = read_web(path)
+    found = {name: value for part in _onnx_parts(source.model) for name, value in part.items()}
+    return {
+        "artefact": str(path), **found, "format": "js" if path.is_dir() else "html", "size": source.size,
+        "digest": digest(source.model),
     }  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from ..c.targets import HOST, TARGETS
 from ..errors import SelfTestError, naming
 from ..loading import load
 from ..text import printable, say
+from ..web.model import WebModel
+from ..web.reading import is_web
 from .options import backend_option
 
 
@@ -24,7 +26,8 @@ def selftest(artefact: Path, targets: tuple[str, ...], backend: str) -> None:
     """Run the golden examples in ARTEFACT on this device and compare with the trained model's probabilities.
 
     Exits 1 where one differs by more than the artefact's tolerance: the file gives other answers on this device than
-    where it was made. A model in C is compiled, and its own self-test runs, which looks at its weights too.
+    where it was made. A model in C is compiled, and its own self-test runs, which looks at its weights too. One for
+    browsers is run by Node. Both run code from the file: name only what you trust.
     """
     if is_source(artefact):
         for target in dict.fromkeys(targets or (HOST,)):
@@ -32,7 +35,7 @@ def selftest(artefact: Path, targets: tuple[str, ...], backend: str) -> None:
         return
     if targets:
         raise click.UsageError(f"expected --target for a model in C alone, found it for {artefact}")
-    classifier = load(artefact, backend=backend)
+    classifier = WebModel(artefact) if is_web(artefact) else load(artefact, backend=backend)
     with naming(str(artefact)):
         difference = classifier.selftest()
     golden = classifier.metadata.golden

@@ -8,6 +8,7 @@ import pytest
 
 from export.formats import FORMATS
 from tests.interpreter import Kit
+from tests.node import needs_node
 from trainer import Checkpoint, save_checkpoint
 
 
@@ -136,6 +137,7 @@ def test_no_run(run_kit: Kit) -> None:
     assert result.stderr == "kit: expected a run under runs/, found none: `kit train` makes one, or name a checkpoint\n"
 
 
+@needs_node
 def test_the_command_line(run_kit: Kit, checkpoint: Checkpoint) -> None:
     save_checkpoint(checkpoint, "runs/digits/model.safetensors")
     formats = [part for name in FORMATS for part in ("--format", name)]

@@ -17,6 +17,7 @@ from export.gate.familiarity import check_familiarity
 from export.gate.parity import compare, reference_probabilities
 from runtime.decided import accepted
 from runtime.decision import Decision, PredictionSet, Threshold
+from tests.formats import ALL
 from tests.interpreter import Kit
 from trainer import Checkpoint, Dataset, FitConfig, fit, save_checkpoint
 
@@ -32,7 +33,7 @@ def deciding(checkpoint: Checkpoint) -> Checkpoint:
     return dataclasses.replace(checkpoint, decision=DECISION)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", ALL)
 def test_each_format_decides_alike(name: str, deciding: Checkpoint, digits: Dataset, tmp_path: Path) -> None:
     images = digits.test.images.numpy()
     report = export(deciding, name, tmp_path / f"model{FORMATS[name].suffix}")
@@ -77,7 +78,7 @@ def familiar(digits: Dataset) -> Checkpoint:
     return fit(digits, config).checkpoint
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", ALL)
 def test_familiarity_is_in_files_for_onnxruntime(
     name: str, familiar: Checkpoint, digits: Dataset, tmp_path: Path
 ) -> None:

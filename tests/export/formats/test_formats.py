@@ -140,10 +140,9 @@ def test_the_same_bytes_each_time(checkpoint: Checkpoint, exported: dict[str, Pa
         shutil.copytree(ROOT / package, tmp_path / "elsewhere" / package)
     code = """
 import export.exporting
-from export.formats import FORMATS
 from trainer import load_checkpoint
 for _ in range(2):
-    for name in FORMATS:
+    for name in sys.argv[2:]:
         export.export(load_checkpoint(sys.argv[1]), name, f"{name}{_}")
 print(export.__file__)
 """
@@ -151,7 +150,7 @@ print(export.__file__)
         folder = tmp_path / seed
         folder.mkdir()
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(tmp_path / place)}
-        result = run_python(code, tmp_path / "model.safetensors", cwd=folder, environment=environment)
+        result = run_python(code, tmp_path / "model.safetensors", *FILES, cwd=folder, environment=environment)
         assert result.returncode == 0, result.stderr
         assert result.stdout.startswith(str(tmp_path)) == (place == "elsewhere")
         for name, path in exported.items():

@@ -13,6 +13,7 @@ from export import ExportError, LabelledImages, ParityError, export
 from export.formats import FORMATS
 from export.gate.verification import load_images
 from tests.export.folders import lay_out
+from tests.formats import ALL
 from tests.interpreter import Kit
 from trainer import Checkpoint, Dataset, load_data
 
@@ -24,7 +25,7 @@ def labelled(digits: Dataset) -> LabelledImages:
     )
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", ALL)
 def test_verification_on_a_data_set(
     name: str,
     checkpoint: Checkpoint,

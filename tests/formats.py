@@ -1,4 +1,4 @@
-"""The formats that are one file for a runtime that is installed; those in C and for browsers have tests of their own."""
+"""The formats that are one file for a runtime that is installed; those in C and for browsers have their own tests."""
 
 from importlib.util import find_spec
 

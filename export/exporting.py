@@ -135,7 +135,7 @@ def _compared(
         images = probes(checkpoint.image, checkpoint.golden_images, checkpoint.sample_images)
         own = partial(arithmetic_probabilities, numbers.arithmetic())
         parity = check_parity(artefact, metadata, images, trained, gate, own)
-        if isinstance(artefact, Classifier) and format_of(data) != "ort":
+        if isinstance(artefact, Classifier) and format_of(data).startswith("onnx"):
             check_parity(load(data, backend=NUMPY), metadata, images, trained, gate, own)
     if metadata.has_familiarity:
         from .gate.familiarity import check_familiarity  # here, since it imports onnx

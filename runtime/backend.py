@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .artefact import FAMILIARITY, FEATURES, INPUT, OUTPUT, Metadata
 from .errors import ArtefactError
-from .seal import format_of
+from .seal import LITERT, format_of
 from .session import AUTO, ONNXRUNTIME, OnnxruntimeSession, Settings, onnxruntime
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ class Session(Protocol):
 
 def open_backend(model: bytes, settings: Settings) -> Session:
     """Open an artefact's content, whose seal has been checked. Raises ArtefactError."""
+    if format_of(model).startswith(LITERT):
+        from .litert import LiteRtSession
+
+        return LiteRtSession(model, settings)
     if chosen(settings.backend) == ONNXRUNTIME:
         return OnnxruntimeSession(model, settings)
     if settings._replace(backend=AUTO) != Settings():

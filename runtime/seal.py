@@ -1,4 +1,4 @@
-"""The seal of a file for onnxruntime, a digest of all its content; and the format that such a file has."""
+"""The seal of a file for onnxruntime or LiteRT, a digest of all its content; and the format that such a file has."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ SEAL_START = b"kit-seal-sha256:"
 EMPTY_SEAL = SEAL_START + b"0" * 64
 FIRST_FORMAT = re.compile(rb'kit\.version\x12\x05"1\.0"|\x05\0\0\0"1\.0"\0')  # 1.0 as protobuf and flatbuffers write it
 ORT_IDENTIFIER = b"ORTM"
+LITERT, LITERT_IDENTIFIER = "litert", b"TFL3"
+INT8_WEIGHTS = b"\x0c\0\0\0int8_weights\0"  # as the name of a tensor
 INTEGER_PRODUCT = b'"\rMatMulInteger'  # as the operator of a node
 
 
@@ -49,7 +51,9 @@ def check_seal(data: bytes) -> str:
 
 
 def format_of(data: bytes) -> str:
-    """Name the format of a file that `check_seal` passes, as `kit export` does: onnx, onnx-int8 or ort."""
+    """Name the format of a file that `check_seal` passes, as `kit export` does: of ONNX, ort, or of LiteRT."""
+    if data[4:8] == LITERT_IDENTIFIER:
+        return f"{LITERT}-int8" if INT8_WEIGHTS in data else LITERT
     if data[4:8] == ORT_IDENTIFIER:
         return "ort"
     return "onnx-int8" if INTEGER_PRODUCT in data else "onnx"

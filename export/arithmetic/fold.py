@@ -11,7 +11,7 @@ from trainer.data.features import Features
 
 from ..errors import ExportError
 from .bound import FLOAT32_LARGEST, Arithmetic
-from .centre import LARGEST_ERROR, Centred, centre_of, centred_on, rounding_error
+from .centre import BLOCK, LARGEST_ERROR, Centred, centre_of, centred_on, rounding_error
 from .head import Head, fold_head
 
 
@@ -53,16 +53,17 @@ class Folded:
 Numbers: TypeAlias = Folded | Centred | Head  # of a float32 artefact
 
 
-def prepare(checkpoint: Checkpoint) -> Numbers:
+def prepare(checkpoint: Checkpoint, block: int = BLOCK) -> Numbers:
     """Fold, and round to float32; centred on features, and where sums of pixels would round too much.
 
+    block: as of `rounding_error`.
     Raises ExportError where float32 cannot hold the result.
     """
     if checkpoint.features:
         return prepare_head(checkpoint, checkpoint.features)
     weights, bias = fold(checkpoint)
     _check(weights, bias)
-    if rounding_error(weights) > LARGEST_ERROR:
+    if rounding_error(weights, block) > LARGEST_ERROR:
         return centred_on(centre_of(checkpoint), weights, bias)
     return Folded(weights=weights.astype(np.float32), bias=bias.astype(np.float32))
 

@@ -13,7 +13,7 @@ from typing import Any
 from runtime.errors import needs_extra
 
 FLOAT_TOLERANCE = 1e-5
-COMPILER, NODE = "a C compiler", "Node"
+COMPILER, LITERT, NODE = "a C compiler", "LiteRT", "Node"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Format:
     module: the module's name in this package.
     suffix: of the file's name.
     extra: the extra to install for it.
-    runs_on: "onnxruntime", "torch", "a C compiler" or "Node".
+    runs_on: "onnxruntime", "torch", "LiteRT", "a C compiler" or "Node".
     purpose: for the help of `kit export`.
     tolerance: largest difference in probability allowed.
     agreement: smallest share of equal labels on the golden and training images, 0-1; at 1 no label may differ on any
@@ -74,6 +74,18 @@ FORMATS = {
     ),
     "pt2": Format(
         module="pt2", suffix=".pt2", extra="train", runs_on="torch", purpose="torch.export's successor to it"
+    ),
+    "litert": Format(
+        module="litert", suffix=".tflite", extra="litert", runs_on=LITERT, purpose="LiteRT on Android and iOS, float32"
+    ),
+    "litert-int8": Format(
+        module="litert_int8",
+        suffix=".int8.tflite",
+        extra="litert",
+        runs_on=LITERT,
+        purpose="the same with the numbers of onnx-int8",
+        tolerance=0.05,
+        agreement=0.99,
     ),
     "c": Format(
         module="c",

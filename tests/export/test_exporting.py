@@ -159,9 +159,9 @@ def test_tolerances_out_of_range(checkpoint: Checkpoint, tmp_path: Path, toleran
 def test_an_unknown_format(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(
         ExportError,
-        match="expected a format out of onnx, onnx-int8, ort, torchscript, pt2, c, arduino, js, html, found 'tflite'",
+        match=r"expected a format out of onnx, onnx-int8, ort, torchscript, pt2, .*, found 'coreml'",
     ):
-        export(checkpoint, "tflite", tmp_path / "model")
+        export(checkpoint, "coreml", tmp_path / "model")
 
 
 @pytest.mark.parametrize("name", list(FILES))

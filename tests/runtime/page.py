@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import onnx
 import onnxruntime
 
-from export.formats import FORMATS
+from export.formats import FORMATS, LITERT
 
 PAGE = Path(__file__).parents[2] / "docs" / "artefact.md"
 BLOCKS = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -24,6 +24,12 @@ def texts_of(name: str, path: Path) -> dict[str, str]:
         props = {item.key: item.value for item in onnx.load(path).metadata_props}
     elif name == "ort":
         props = onnxruntime.InferenceSession(path.read_bytes()).get_modelmeta().custom_metadata_map
+    elif FORMATS[name].runs_on == LITERT:
+        from ai_edge_litert.schema_py_generated import ModelT
+
+        model = ModelT.InitFromPackedBuf(path.read_bytes())
+        (buffer,) = [entry.buffer for entry in model.metadata if entry.name == b"kit.json"]
+        return {"": bytes(model.buffers[buffer].data).decode()}
     else:
         with zipfile.ZipFile(path) as file:
             (entry,) = [entry for entry in file.namelist() if entry.endswith("/extra/kit.json")]

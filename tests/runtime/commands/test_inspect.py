@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import runtime
-from export.formats import FORMATS
+from export.formats import FORMATS, LITERT
 from export.formats.compatibility import Target
 from runtime.artefact import dumps
 from runtime.commands import inspect as inspection
@@ -80,7 +80,7 @@ def test_json_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
         "licences": [],
         "others": {},
     }
-    if FORMATS[name].runs_on == "onnxruntime":
+    if FORMATS[name].runs_on in ("onnxruntime", LITERT):
         info = runtime.load(exported[name]).info()
         expected |= {
             "producer": "softmax-kit",
@@ -106,10 +106,10 @@ def test_text_of_every_format(name: str, run_kit: Kit, exported: dict[str, Path]
     assert "image height 8, width 8, color L, fit stretch, filter bilinear, shift 8" in lines
     assert f"golden examples 10, tolerance {FORMATS[name].tolerance:g}, encoding raw" in lines
     assert "data: name digits, test_images 360, train_images 1437" in lines
-    if FORMATS[name].runs_on == "onnxruntime":
+    if FORMATS[name].runs_on in ("onnxruntime", LITERT):
         assert "inputs images: uint8 [N, 8, 8, 1]" in lines
         assert "outputs probabilities: float32 [N, 10]" in lines
-        assert f"backend {'numpy' if NUMPY else 'onnxruntime'}" in lines
+        assert f"backend {'litert' if name.startswith('litert') else 'numpy' if NUMPY else 'onnxruntime'}" in lines
 
 
 @pytest.mark.spawns

@@ -200,9 +200,9 @@ def _check(path: Path, found: NDArray[np.floating], expected: NDArray[np.float32
         )
 
 
-def machine(backend: str) -> dict[str, Any]:
+def machine(path: Path, backend: str) -> dict[str, Any]:
     """Describe the device and the versions that the figures depend on."""
-    name = chosen(backend)
+    name = "litert" if path.name.lower().endswith(".tflite") else chosen(backend)
     return {
         "system": platform.platform(),
         "processors": cpus(),
@@ -215,7 +215,7 @@ def machine(backend: str) -> dict[str, Any]:
 
 def _entry(path: Path, seconds: float, backend: str) -> dict[str, Any]:
     try:
-        return {"artefact": str(path), **measure(path, seconds, backend), "machine": machine(backend)}
+        return {"artefact": str(path), **measure(path, seconds, backend), "machine": machine(path, backend)}
     except KitError as error:
         return {"artefact": str(path), "error": str(error)}
 
@@ -238,7 +238,7 @@ def _tables(entries: list[dict[str, Any]]) -> Iterator[str]:
     """Show what runs on this device in one table, and a model in C in one of its own."""
     here = [entry for entry in entries if "targets" not in entry]
     if here:
-        yield _table(here, here[0].get("machine") or machine(AUTO))
+        yield _table(here, here[0].get("machine") or machine(Path(here[0]["artefact"]), AUTO))
     for entry in entries:
         if "targets" in entry:
             yield printable(entry["artefact"])

@@ -13,11 +13,12 @@ help:  ## list the targets
 
 demo: $(VENV)/installed $(DEVICE)/installed  ## train, export, then classify where there is no torch
 	$(VENV)/bin/kit train --data digits --out runs/digits
-	$(VENV)/bin/kit export runs/digits --format onnx --format torchscript
+	$(VENV)/bin/kit export runs/digits --format onnx --format html
 	$(VENV)/bin/python examples/sample_image.py digits 0 runs/digits/sample
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.npy
 	@$(MAKE) --silent $(DEVICE)/with-image
 	$(DEVICE)/bin/python examples/deploy.py runs/digits/model.onnx runs/digits/sample.png
+	@echo "Open runs/digits/model.html: it classifies in your browser. runs/digits/report.html is the report."
 
 tools:  ## install, as root on Debian and Ubuntu, the compilers, emulators and the browser that some tests need
 	apt-get update -qq

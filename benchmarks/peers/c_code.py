@@ -1,6 +1,6 @@
 """What others make of our model in C: m2cgen, emlearn and micromlgen, each as its users call it.
 
-The packages are imported where they are called: `pip install m2cgen emlearn micromlgen`.
+The packages are imported where they are called, in a process of a Python that has them.
 
 All get the weights of our checkpoint with the normalisation folded in, as scikit-learn's model for raw pixels. Around
 the code of each is an adapter with the functions of our own C, so that the same programs measure all: it copies rows
@@ -10,7 +10,7 @@ into the array that the peer wants, calls it, and takes the largest of what it g
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -21,7 +21,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tools.measure import Figures, fresh
+from ..tools.measure import Figures, fresh_in
 from ..tools.subject import logistic
 
 NAME = "peer"  # prefix of the adapter's functions
@@ -136,19 +136,24 @@ def emlearn_network(model: Model) -> str:
     return _network([model.weights], [model.bias])
 
 
-def emlearn_identity(model: Model) -> str:
+def emlearn_identity(model: Model, **options: str) -> str:
     """Convert a network whose hidden layer is ours, without activation, and whose last layer is the identity matrix."""
     classes = len(model.bias)
-    return _network([model.weights, np.eye(classes)], [model.bias, np.zeros(classes)])
+    return _network([model.weights, np.eye(classes)], [model.bias, np.zeros(classes)], **options)
 
 
-def _network(weights: list[NDArray[np.float64]], biases: list[NDArray[np.float64]]) -> str:
+def emlearn_int8(model: Model) -> str:
+    """Convert it and ask for quantization."""
+    return emlearn_identity(model, dtype="int8")
+
+
+def _network(weights: list[NDArray[np.float64]], biases: list[NDArray[np.float64]], **options: str) -> str:
     from sklearn.neural_network import MLPClassifier
 
     network: Any = MLPClassifier(hidden_layer_sizes=[len(bias) for bias in biases[:-1]], activation="identity")
     network.coefs_, network.intercepts_ = weights, biases
     network.n_layers_, network.out_activation_ = len(weights) + 1, "softmax"
-    return _emlearn_of(network)
+    return _emlearn_of(network, **options)
 
 
 def emlearn_dense(model: Model) -> str:
@@ -174,9 +179,9 @@ def _keras(model: Model) -> Any:
     return type("Sequential", (), {"layers": [type("Dense", (), about)()]})()
 
 
-def _emlearn_of(classifier: Any, inference: str = "loadable") -> str:
+def _emlearn_of(classifier: Any, inference: str = "loadable", **options: str) -> str:
     """Convert by one of emlearn's two ways, of which "loadable" is the default."""
-    converted = import_module("emlearn").convert(classifier, method=inference)
+    converted = import_module("emlearn").convert(classifier, method=inference, **options)
     return str(converted.save(name="net", inference=[inference]))
 
 
@@ -232,21 +237,36 @@ PEERS = (
     _emlearn("Keras Sequential of one Dense layer, inline", emlearn_inline, inline=True),
     _emlearn("MLPClassifier of our layer and an identity matrix", emlearn_identity),
     _emlearn("MLPClassifier of our layer and an identity matrix, pixels 0-1", emlearn_identity, unit=True),
+    _emlearn("MLPClassifier of our layer and an identity matrix, dtype int8", emlearn_int8),
     _micro("LogisticRegression", micromlgen),
     _micro("LogisticRegression, cstdint included first", micromlgen, CSTDINT),
     _micro("LogisticRegression, platform attiny, cstdint included first", micromlgen_attiny, CSTDINT),
 )
 
 
-def written(place: int, model: Path, folder: Path) -> str:
-    """Write the files of PEERS[place] to a folder; return what went wrong, if anything.
+class Outcome(NamedTuple):
+    """How a peer did.
 
-    model: its file. folder: an empty one.
+    title: its name, with the version where it is installed. includes: folders of the C headers that it brings.
+    error: what went wrong; empty if nothing.
     """
+
+    title: str
+    includes: Sequence[str]
+    error: str
+
+
+def written(place: int, model: Path, folder: Path, python: Path) -> Outcome:
+    """Write the files of PEERS[place] to a folder.
+
+    model: its file. folder: an empty one. python: the Python that has the peers.
+    """
+    peer = PEERS[place]
     try:
-        return str(fresh(_write, place=place, model=str(model), folder=str(folder))["error"])
+        found = fresh_in(python, _write, place=place, model=str(model), folder=str(folder))
     except click.ClickException as error:  # the process did not end well
-        return error.message
+        return Outcome(f"{peer.package}, {peer.name}", (), error.message)
+    return Outcome(f"{peer.package}{found['version']}, {peer.name}", found["includes"], found["error"])
 
 
 def _write(place: int, model: str, folder: str) -> Figures:
@@ -254,17 +274,18 @@ def _write(place: int, model: str, folder: str) -> Figures:
     peer = PEERS[place]
     os.chdir(folder)  # emlearn leaves files where it is called
     try:
-        import_module(peer.package)
+        package = import_module(peer.package)
     except ModuleNotFoundError as error:
-        return {"error": f"not installed ({error}): pip install {peer.package}"}
+        return {"version": "", "includes": [], "error": f"not installed ({error}): pip install {peer.package}"}
+    found = {"version": f" {version(peer.package)}", "includes": [str(getattr(package, "includedir", "."))]}
     loaded = Model.load(Path(model))
     scaled = loaded._replace(weights=loaded.weights * 255) if peer.unit else loaded
     try:
         code = peer.write(scaled)
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {**found, "error": f"{type(error).__name__}: {error}"}
     adapt(peer, code, loaded, Path(folder))
-    return {"error": ""}
+    return {**found, "error": ""}
 
 
 def adapt(peer: Peer, code: str, model: Model, folder: Path) -> None:
@@ -276,16 +297,3 @@ def adapt(peer: Peer, code: str, model: Model, folder: Path) -> None:
     files = {"generated.h": code, "peer.h": header, f"peer.{'cpp' if peer.cpp else 'c'}": adapter}
     for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
-
-
-def title(peer: Peer) -> str:
-    """Name a peer, with its version where it is installed."""
-    try:
-        return f"{peer.package} {version(peer.package)}, {peer.name}"
-    except ModuleNotFoundError:
-        return f"{peer.package}, {peer.name}"
-
-
-def headers(peer: Peer) -> list[str]:
-    """Folders of the C headers that a peer brings."""
-    return [str(import_module("emlearn").includedir)] if peer.package == "emlearn" else []

@@ -209,12 +209,13 @@ def fashion_dir(data_dir: Path | None) -> Path:
     raise click.ClickException(f"expected a folder {place} with {FASHION_FILE}: pass where Fashion-MNIST lies")
 
 
-def process(*arguments: str | Path) -> str:
+def process(*arguments: str | Path, python: str | Path = sys.executable) -> str:
     """Run Python with these arguments from the repository's root to its end; return what it printed.
 
     Its modules are compiled once, as those of an installed package are, whatever the environment says.
+    python: which one.
     """
-    command = [sys.executable, *map(str, arguments)]
+    command = [str(python), *map(str, arguments)]
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=variables, check=False)  # noqa: S603
     if done.returncode:
@@ -223,10 +224,15 @@ def process(*arguments: str | Path) -> str:
     return done.stdout
 
 
-def fresh(function: Callable[..., dict[str, Any]], **settings: Any) -> dict[str, Any]:
+def fresh(function: Callable[..., Figures], **settings: Any) -> Figures:
     """Call a function at the top of a module in a fresh process; its settings and its answer pass as JSON."""
+    return fresh_in(sys.executable, function, **settings)
+
+
+def fresh_in(python: str | Path, function: Callable[..., Figures], **settings: Any) -> Figures:
+    """Call it in a fresh process of another Python, which need not have this one's packages."""
     module = sys.modules[function.__module__]
     name = module.__spec__.name if module.__spec__ else module.__name__  # by which it can be imported elsewhere too
-    output = process("-c", CALL, name, function.__name__, json.dumps(settings))
-    answer: dict[str, Any] = json.loads(output.splitlines()[-1])
+    output = process("-c", CALL, name, function.__name__, json.dumps(settings), python=python)
+    answer: Figures = json.loads(output.splitlines()[-1])
     return answer

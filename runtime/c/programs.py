@@ -168,7 +168,7 @@ def failed(name: str, status: int, said: bytes) -> ToolchainError:
 
     said: what it printed.
     """
-    lines = said.decode(errors="replace").splitlines()
+    lines = [line for line in said.decode(errors="replace").splitlines() if not line.startswith("collect2:")]
     first = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
     return ToolchainError(f"expected {name} to succeed, found status {status}: {one_line(first)[:SHOWN]}")
 

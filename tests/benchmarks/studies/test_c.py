@@ -1,12 +1,13 @@
 """The benchmark of models in C, on digits: ours on this machine, and a peer that writes C by itself."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.peers import c_code
-from benchmarks.peers.c_code import SCORES, Model, Peer
+from benchmarks.peers.c_code import SCORES, Model, Outcome, Peer
 from benchmarks.studies import c
 from benchmarks.studies.c_everywhere import costs, everywhere
 from tests.benchmarks.reading import cells
@@ -36,24 +37,72 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> c.Subject:
     return c.prepare("digits", None, tmp_path_factory.mktemp("c"), 20)
 
 
-@needs("cortex-m3")
-def test_compare(subject: c.Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "peer-0"
+@pytest.fixture
+def peer_alone(subject: c.Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PEER in place of those that need packages."""
+
+    def written(*_: object) -> Outcome:
+        c_code.adapt(PEER, written_out(subject.model), subject.model, tmp_path / "peer-0")
+        return Outcome("by hand", (), "")
+
     monkeypatch.setattr(c, "PEERS", (PEER,))
     monkeypatch.setattr(c, "LEVELS", ("-Os",))
-    monkeypatch.setattr(c, "written", lambda *_: c_code.adapt(PEER, written_out(subject.model), subject.model, folder))
-    failed, taken, answers = c.compare(subject, tmp_path, ["cortex-m3"])
+    monkeypatch.setattr(c, "written", written)
+
+
+@pytest.mark.usefixtures("peer_alone")
+def test_compare_on_this_machine(subject: c.Subject, tmp_path: Path) -> None:
+    failed, answers = c.compare(subject, tmp_path, [])
     assert cells(failed) == []
+    (ours, _, _, difference, differ, *carried), (peer, _, gives, of_peer, differ_of_peer, *_) = cells(answers)
+    assert (ours, peer) == ("ours", "by hand")
+    assert float(difference) < 0.05
+    assert differ == differ_of_peer == f"0 of {len(subject.tests)}"
+    assert carried == ["yes"] * 4
+    assert gives == SCORES
+    assert float(of_peer) < 1e-5
+
+
+@needs("cortex-m3")
+@pytest.mark.usefixtures("peer_alone")
+def test_compare_on_a_target(subject: c.Subject, tmp_path: Path) -> None:
+    _, taken, _ = c.compare(subject, tmp_path, ["cortex-m3"])
     ours, peer = cells(taken)
     assert ours[0] == "ours"
     assert float(peer[2]) > 1  # it takes more flash
     assert float(peer[6]) > 1  # and more instructions
-    (_, _, _, difference, differ, *carried), (_, _, gives, of_peer, *_) = cells(answers)
-    assert float(difference) < 0.05
-    assert differ == "0 of 20"
-    assert carried == ["yes"] * 4
-    assert gives == SCORES
-    assert float(of_peer) < 1e-5
+
+
+@pytest.mark.usefixtures("peer_alone")
+def test_what_does_not_compile_has_a_row(subject: c.Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.written_out", lambda _: "#error no room\n")
+    failed, answers = c.compare(subject, tmp_path, [])
+    ((name, where, happened),) = cells(failed)
+    assert (name, where) == ("by hand", "host")
+    assert "no room" in happened
+    assert len(cells(answers)) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script stands in for Python")
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("""echo '{"version": " 9.9", "includes": ["there"], "error": ""}'""", ("m2cgen 9.9", ["there"], "")),
+        ("echo out of memory >&2; exit 3", ("m2cgen", [], "found 3: out of memory")),
+    ],
+    ids=["ends well", "does not"],
+)
+def test_the_peers_have_a_python_of_their_own(
+    script: str, expected: tuple[str, list[str], str], tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o700)
+    title, includes, error = c_code.written(0, tmp_path / "model.json", tmp_path, python)
+    assert title == f"{expected[0]}, {c_code.PEERS[0].name}"
+    assert list(includes) == expected[1]
+    assert error.endswith(expected[2])
+    assert bool(error) == bool(expected[2])
 
 
 def test_everywhere(subject: c.Subject) -> None:

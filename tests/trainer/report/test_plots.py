@@ -256,7 +256,7 @@ def test_weights_in_grey_are_symmetric_about_0() -> None:
 def test_weights_in_colour_are_a_channel_each() -> None:
     weights = np.stack([np.arange(12), -np.arange(12)], axis=1).astype(np.float32)
     axes = weight_images(["a", "b"], weights, (2, 2, 3)).axes[0]
-    shown = np.ma.filled(np.ma.asarray(axes.images[0].get_array()), np.nan)
+    shown = np.ma.MaskedArray(axes.images[0].get_array()).filled(np.nan)
     gap = np.nan
     np.testing.assert_array_equal(shown, [[0, 3, gap, 1, 4, gap, 2, 5], [6, 9, gap, 7, 10, gap, 8, 11]])
     assert dict(zip([label.get_text() for label in axes.get_xticklabels()], axes.get_xticks(), strict=True)) == {

@@ -5,10 +5,10 @@ Legible on a telephone, and to the colour-blind: the colours are Okabe and Ito's
 
 from typing import Any
 
-from matplotlib import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 WIDTH = 6.0  # inches
 DPI = 200

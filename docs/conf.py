@@ -2,8 +2,12 @@
 
 import re
 import sys
+from dataclasses import MISSING, fields, is_dataclass
+from importlib.resources import files
+from inspect import formatannotation
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -18,7 +22,7 @@ for package in (export, trainer):  # whose names are loaded when they are first 
     vars(package).update({name: getattr(package, name) for name in package.__all__})
 
 project = "softmax-kit"
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 highlight_language = "none"
 nitpicky = True
@@ -26,7 +30,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|np|numpy|os|pathlib|torch|typing)\..*"),
     (r"py:.*", r"(export|runtime|trainer)(\.[a-z_]+)+\.\w+"),
-    (r"py:.*", r"(FilePath|ImageLike|Pixels)"),
+    (r"py:.*", r"(Choice|FilePath|ImageLike|Pixels|Remarks)"),
     (r"py:.*", r"(float\d+|u?int\d+|Any|Callable|Iterable|Mapping|NDArray|Path|Sequence|Tensor)"),
 ]
 
@@ -39,6 +43,8 @@ python_maximum_signature_line_length = 120
 
 html_theme = "furo"
 html_title = "softmax-kit"
+html_static_path = ["_static", str(files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf")]
+html_css_files = ["pages.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_copyright = False
@@ -76,31 +82,74 @@ def listed(paragraph: str) -> str:
     return "\n\n".join([items, *sentence])
 
 
-def _docstring(_app: Sphinx, _what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
-    lines[:] = rest("\n\n".join(map(listed, "\n".join(lines).split("\n\n")))).splitlines()
+def is_settings(found: object) -> bool:
+    """Whether this is a dataclass of keyword arguments that all have defaults."""
+    return is_dataclass(found) and all(one.kw_only and one.default is not MISSING for one in fields(found))
+
+
+def tabled(settings: Any, text: str) -> str:
+    """Make a table of the list of settings, a row each, with types and defaults."""
+    items = re.findall(r"^- (.*?): (.*(?:\n  .*)*)\n?", text, re.MULTILINE)
+    meanings = {name: meaning for names, meaning in items for name in re.findall(r"\w+", names)}
+    rows = [("setting", "type", "default", "meaning")]
+    for one in fields(settings):
+        written = re.sub(r"[a-z.]+[.]", "", formatannotation(one.type))
+        meaning = " ".join(meanings[one.name].split())
+        rows.append((f"``{one.name}``", f"``{written}``", f"``{one.default!r}``", meaning))
+    table = "\n".join("   * - " + "\n     - ".join(row) for row in rows)
+    summary, _, items_on = text.partition("\n- ")
+    return "\n\n".join([summary, f".. list-table::\n   :header-rows: 1\n\n{table}", *items_on.split("\n\n")[1:]])
+
+
+def _docstring(_app: Sphinx, _what: str, _name: str, found: object, _options: object, lines: list[str]) -> None:
+    text = rest("\n\n".join(map(listed, "\n".join(lines).split("\n\n"))))
+    lines[:] = (tabled(found, text) if is_settings(found) else text).splitlines()
 
 
 def _signature(
-    _app: Sphinx, _what: str, _name: str, _object: object, _options: object, signature: str | None, returns: str | None
+    _app: Sphinx, _what: str, _name: str, found: object, _options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Write arrays as their authors did."""
+    """Write arrays as their authors did, and leave settings to their table."""
     array = r"~?numpy\.ndarray\[tuple\[.*?\], ~?numpy\.dtype\[~?(?:numpy|typing)\.(\w+)\]\]"
-    return signature and re.sub(array, r"NDArray[\1]", signature), returns
+    written = "(**settings)" if is_settings(found) else signature
+    return written and re.sub(array, r"NDArray[\1]", written), returns
+
+
+def mathml(tex: str, *, block: bool = False) -> str:
+    """Set a formula, with what docutils lacks: an index beside a letter with a hat, norms as high as the line, ln x."""
+    written = tex2mathml(re.sub(r"(\\hat\{\w\})_", r"{\1{}}_", tex), as_block=block)
+    written = re.sub(r"<mo[^>]*>‖", '<mo stretchy="false">‖', written)
+    return re.sub(r"<mi>(cos|ln)</mi>", r'<mo lspace="0.17em" rspace="0.17em">\1</mo>', written)
 
 
 def _inline(translator: SphinxTranslator, node: nodes.math) -> None:
-    translator.body.append(tex2mathml(node.astext()))
+    translator.body.append(mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def _display(translator: SphinxTranslator, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    """Write formulas with a \\qquad between them as several, so that narrow windows put them below one another."""
+    parts = "".join(mathml(part.strip(), block=True) for part in node.astext().split(r"\qquad"))
+    translator.body.append(f'<div class="math">{parts}</div>')
     raise nodes.SkipNode
+
+
+def _accessible(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: object) -> None:
+    """Let the keyboard reach what scrolls, and put right the roles of captions and signatures."""
+    level = 'role="heading" aria-level="2"'
+    context["furo_navigation_tree"] = context["furo_navigation_tree"].replace('role="heading"', level)
+    body = re.sub(r"<pre>", '<pre tabindex="0">', context.get("body", ""))
+    body = re.sub(r'class="(?:math|table)-wrapper', r'tabindex="0" \g<0>', body)
+    lines = re.sub(
+        r'<dl>\s*((?:<dd><em class="sig-param">.*?</dd>\s*)+)</dl>', r'<span class="sig-lines">\1</span>', body
+    )
+    context["body"] = re.sub(r'<dd>(<em class="sig-param">.*?)</dd>', r'<span class="sig-line">\1</span>', lines)
 
 
 def setup(app: Sphinx) -> None:
     """Write formulas as MathML, which browsers show by themselves, and read docstrings as they are written."""
     app.add_html_math_renderer("mathml", (_inline, None), (_display, None))
+    app.connect("html-page-context", _accessible, priority=900)
     app.connect("include-read", _readme)
     app.connect("autodoc-process-docstring", _docstring)
     app.connect("autodoc-process-signature", _signature)

@@ -344,27 +344,6 @@ def test_what_the_dockerfile_copies_can_be_installed(tmp_path: Path) -> None:
     assert size == pytest.approx(int(stated[1]), rel=0.2)
 
 
-@pytest.mark.slow
-@pytest.mark.spawns
-def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
-    """As `make docs` does it, on a copy."""
-    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("_build"))
-    for name in ("README.md", "export", "kit.py", "runtime", "trainer"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    recipe = re.search(r"^docs:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert recipe
-    for line in recipe[1].replace("/kit ", "/python -m kit ").splitlines():
-        program, *words = line.split()
-        assert program == "$(VENV)/bin/python"
-        command = [sys.executable, *words]
-        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
-        assert result.returncode == 0, result.stderr
-    html = "".join(path.read_text() for path in (tmp_path / "docs/_build/html").glob("*.html"))
-    loaded = re.findall(r'<(?:script|img|iframe)\b[^>]* src="([^"]*)"|<link rel="stylesheet"[^>]* href="([^"]*)"', html)
-    assert not [source for pair in loaded for source in pair if "//" in source], "a browser fetches nothing else"
-    assert all(f'src="_images/{name}.png"' in html for name in ("confusion", "curves", "mistakes", "weights"))
-
-
 def test_every_page_is_in_the_table_of_contents() -> None:
     text = (ROOT / "docs" / "index.md").read_text()
     listed = {line for block in re.findall(r"\{toctree\}\n(.*?)```", text, re.DOTALL) for line in block.split()}

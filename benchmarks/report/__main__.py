@@ -39,6 +39,26 @@ QUESTIONS = {
 Part = tuple[str, dict[str, dict[str, float]], str]
 
 
+def redrawn(context: click.Context, _option: object, page: Path | None) -> None:
+    """Draw the bar charts of a page that was written before."""
+    if page:
+        sections = page.read_text(encoding="utf-8").split("\n## ")
+        for name, title in QUESTIONS.items():
+            section = next(one for one in sections if one.startswith(f"{title}\n"))
+            picture_of(page, name, shares_of(section))
+        context.exit()
+
+
+def shares_of(section: str) -> dict[str, dict[str, float]]:
+    """Read the first table of a section: by what is compared and by contender, its cost as a multiple of ours."""
+    table = next(part for part in section.split("\n\n") if part.startswith("| contender"))
+    head, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
+    return {
+        what: {name: float(ratios[place].replace(",", "")) for name, *ratios in rows}
+        for place, what in enumerate(head[1:])
+    }
+
+
 @click.command()
 @fashion
 @click.option("--quick", is_flag=True, help="One round on 10,000 images, or on digits where there is no Fashion-MNIST.")
@@ -47,6 +67,8 @@ Part = tuple[str, dict[str, dict[str, float]], str]
               help="Most iterations of saga.")  # fmt: skip
 @click.option("--write", "page", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Page to put the tables into, with bar charts beside it.")  # fmt: skip
+@click.option("--redraw", type=click.Path(path_type=Path, exists=True, dir_okay=False), callback=redrawn,
+              expose_value=False, is_eager=True, help="Draw the bar charts of a page again.")  # fmt: skip
 def main(data_dir: Path | None, quick: bool, rounds: int, iterations: int, page: Path | None) -> None:
     """Compare training, exporting and classifying with peers."""
     if quick and page:

@@ -262,13 +262,19 @@ def nodes(core_seconds: float) -> str:
 
 def draw(found: Found, path: Path) -> None:
     """Draw images a second and peak memory over the number of images, both on logarithmic scales."""
-    with drawing(path, size=(9, 4)) as figure:
+    from matplotlib.ticker import EngFormatter, LogLocator
+
+    with drawing(path, height=4.2) as figure:
         for axes, key, unit, label in zip(
             figure.subplots(1, 2), ("rate", "peak"), (1, MB), ("images a second", "peak memory, MB"), strict=True
         ):
             for name, by_size in found.items():
-                axes.loglog(list(by_size), [run[key] / unit for run in by_size.values()], marker="o", label=name)
-            axes.set(xlabel="images", ylabel=label)
-            axes.grid(visible=True, alpha=0.3)
+                axes.loglog(list(by_size), [run[key] / unit for run in by_size.values()], label=name)
+            axes.set(xlabel="images", title=f"{label}; logarithmic scales")
+            axes.grid(visible=True)
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+            axes.yaxis.set_major_formatter("{x:,.0f}")
+            axes.yaxis.set_minor_formatter("{x:,.0f}")
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=3)

@@ -24,7 +24,7 @@ from runtime.text import note
 
 from ..data.names import Names, numbered
 from ..errors import TrainerError
-from .figures import DPI, WIDTH, new_figure
+from .figures import DPI, FONT_SIZE, STYLE, WIDTH, finish, look, new_figure, spaced
 from .fonts import families_for
 from .model_card import plain_line
 from .names import shorten
@@ -33,28 +33,17 @@ from .probability_plots import probabilities_plot
 if TYPE_CHECKING:
     from ..data.mapped import Images
 
-FONT_SIZE = 9  # points
 CHARACTER = 0.6  # mean width of a character, in font sizes
-TICK_ROOM = 130  # points for a class name beside the confusion matrix
+TICK_ROOM = 98  # points for a class name beside the confusion matrix
 CELL_NUMBERS = 20
 TICKS = 50
 CELLS = 250  # of a row, as smaller ones than 3 pixels would fade away
-WEIGHTS = 25
+WEIGHTS = {1: 25, 3: 14}  # labels, by channels
 SHOWN_SHARE = 0.998  # of the weights; the few beyond would leave the others pale
 MISTAKES = 16
 MISTAKES_ACROSS = 4
-MARKED_EPOCHS = 30
-SPLITS = (("train", "training", "#4477aa"), ("val", "validation", "#aa7700"), ("test", "test", "#cc3344"))
-STYLE: dict[Any, Any] = {
-    "font.size": FONT_SIZE,
-    "axes.titlesize": FONT_SIZE,
-    "figure.titlesize": 11,
-    "figure.titleweight": "bold",
-    "figure.constrained_layout.h_pad": 0.06,
-    "figure.constrained_layout.w_pad": 0.06,
-    "text.parse_math": False,
-}
-
+SPLITS = (("train", "training", 0), ("val", "validation", 2), ("test", "test", 1))
+CHANNELS = ("red", "green", "blue")
 History = Sequence[Mapping[str, float | None]]
 
 
@@ -108,21 +97,20 @@ def write_plots(
 
 def curves(history: History) -> Figure:
     """Draw loss and accuracy by epoch, a line for each split; `history` is as for `write_plots`."""
-    figure = new_figure(3.8)
+    figure = new_figure(3.4)
     figure.suptitle("Loss and accuracy by epoch")
     epochs = np.array([row["epoch"] for row in history], np.float64)
-    marker = "o" if len(history) <= MARKED_EPOCHS else ""
+    every = spaced(len(epochs))
     for axes, quantity, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), (" in nats", ""), strict=True):
-        for split, name, color in SPLITS:
+        for split, name, place in SPLITS:
             values = [math.nan if (value := row.get(f"{split}_{quantity}")) is None else value for row in history]
             if not all(map(math.isnan, values)):
-                axes.plot(epochs, values, color=color, marker=marker, markersize=4, label=f"{name} {values[-1]:.4f}")
+                axes.plot(epochs, values, **look(place), markevery=every, label=f"{name} {values[-1]:.4f}")
         axes.set(title=f"{quantity}{unit}", xlabel="epoch")
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.grid(color="#dddddd")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(title=f"at epoch {epochs[-1]:g}", loc="best", alignment="left")
+        axes.legend(title=f"at epoch {epochs[-1]:g}", loc="best", alignment="left", handlelength=3)
+        finish(axes)
     return figure
 
 
@@ -133,15 +121,14 @@ def write_comparison(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """
     runs = list(dict.fromkeys(row["run"] for row in rows))
     with _drawing(families_for("".join(map(plain_line, runs)), note)):
-        figure = new_figure(3.8)
+        figure = new_figure(3.4)
         figure.suptitle("Loss and accuracy on the test images by epoch")
         for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            for run, name in zip(runs, shorten(runs, _characters(160)), strict=True):
+            for run, name in zip(runs, shorten(runs, _characters(WIDTH * 20)), strict=True):
                 shown = [(row["epoch"], row[f"test_{quantity}"]) for row in rows if row["run"] == run]
-                axes.plot(*zip(*shown, strict=True), label=name)
+                axes.plot(*zip(*shown, strict=True), markevery=spaced(len(shown)), label=name)
             axes.set(title=quantity, xlabel="epoch")
-            axes.grid(color="#dddddd")
-            axes.legend()
+            finish(axes)
         with replacing(path, TrainerError) as part:
             figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
 
@@ -162,7 +149,7 @@ def confusions(labels: Sequence[str], matrix: NDArray[np.int64]) -> Figure:
 
     Of more labels than CELLS, a cell stands for several: it shows the largest share.
     """
-    figure = new_figure(6.9)
+    figure = new_figure(5.4)
     axes = figure.subplots()
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)  # [K, K]
     # The square root lifts the few per cent of a confusion off the white of none at all.
@@ -192,7 +179,7 @@ def _largest(cells: NDArray[np.float64], step: int) -> NDArray[np.float64]:
 
 
 def _write_counts(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
-    room = 320 / len(matrix)  # points a cell, where the longest labels leave the least
+    room = 240 / len(matrix)  # points a cell, where the longest labels leave the least
     size = min(9.0, room / (0.7 * len(str(matrix.max()))))  # a digit is 0.64 of the size wide
     for (row, column), count in np.ndenumerate(matrix):
         color = "#bbbbbb" if count == 0 else "white" if shares[row, column] > 0.3 else "black"
@@ -201,29 +188,40 @@ def _write_counts(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.floa
 
 
 def weight_images(labels: Sequence[str], weights: NDArray[np.float32], shape: tuple[int, int, int]) -> Figure:
-    """Draw each class's weights, float32 [D, K], as an image; a colour model's as RGB about mid-grey."""
+    """Draw each class's weights, float32 [D, K], as an image; a colour model's as one for each channel."""
     height, width, channels = shape
-    shown = weights.T[:WEIGHTS].reshape(-1, height, width, channels)
+    shown = weights.T[: WEIGHTS[channels]].reshape(-1, height, width, channels)
     limit = float(np.quantile(np.abs(shown), SHOWN_SHARE)) or 1.0
-    columns = min((5, 4, 3), key=lambda count: -len(shown) % count) if len(shown) > 5 else len(shown)
+    most, least, text = (5, 3, 0.25) if channels == 1 else (2, 1, 0.3)
+    columns = min(range(most, least - 1, -1), key=lambda count: -len(shown) % count)
+    columns = columns if len(shown) > most else len(shown)
     which = "each label" if len(shown) == len(labels) else f"each of the first {len(shown)} of {len(labels):,} labels"
-    foot = 0.7 if channels == 1 else 0.2
-    figure, cells = _grid(
-        len(shown), columns, height / width, f"Weights: what speaks for {which}", text=0.25, foot=foot
-    )
-    names = shorten(labels, _characters(72 * WIDTH / max(columns, 3)))
+    title = f"Weights: what speaks for {which}"
+    figure, cells = _grid(len(shown), columns, height / (channels * width), title, text=text, foot=0.7, least=least)
+    names = shorten(labels, _characters(72 * WIDTH / max(columns, least)))
     for axes, name, image in zip(cells, names, shown, strict=False):
         _fit(axes.set_title(name), columns)
-        if channels == 1:
-            drawn = axes.imshow(image[:, :, 0], cmap="RdBu_r", vmin=-limit, vmax=limit)
-        else:
-            axes.imshow((0.5 + image / (2 * limit)).clip(0, 1))
-    if channels == 1:
-        bar = figure.colorbar(drawn, ax=cells, location="bottom", shrink=0.6, aspect=40, extend="both")
-        bar.set_label("a brighter pixel speaks against the label (blue) or for it (red)")
-    else:
-        figure.supxlabel("grey: does not count; a colour speaks for the label, its complement against it", fontsize=9)
+        drawn = axes.imshow(_side_by_side(image), cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axes.spines[:].set_visible(channels == 1)
+    for axes in cells[-columns:] if channels > 1 else ():
+        axes.set_xticks(np.arange(channels) * (width + _gap(width)) + (width - 1) / 2, CHANNELS)
+        axes.tick_params(length=0)
+    bar = figure.colorbar(drawn, ax=cells, location="bottom", shrink=0.6, aspect=40, extend="both")
+    brighter = "a brighter pixel" if channels == 1 else "more of the channel's light"
+    bar.set_label(f"{brighter} speaks against the label (blue) or for it (red)")
     return figure
+
+
+def _gap(width: int) -> int:
+    """Columns between the channels of an image this wide."""
+    return max(width // 16, 1)
+
+
+def _side_by_side(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put the channels of [H, W, C] next to one another, with a gap of NaN between two."""
+    height, width, _ = image.shape
+    apart = np.pad(image, ((0, 0), (0, _gap(width)), (0, 0)), constant_values=np.nan)
+    return apart.transpose(0, 2, 1).reshape(height, -1)[:, : -_gap(width)]
 
 
 def mistakes(
@@ -256,15 +254,19 @@ def mistakes(
 
 
 def _grid(
-    count: int, columns: int, ratio: float, title: str, *, text: float, foot: float = 0
+    count: int, columns: int, ratio: float, title: str, *, text: float, foot: float = 0, least: int = 3
 ) -> tuple[Figure, list[Axes]]:
-    """Lay out cells for `count` images of height / width `ratio`, with inches for the `text` of each and a `foot`."""
+    """Lay out cells for `count` images of height / width `ratio`, with inches for the `text` of each and a `foot`.
+
+    least: columns as narrow as if there were as many.
+    """
     rows = math.ceil(count / columns)
-    cell = WIDTH / max(columns, 3) * min(max(ratio, 0.2), 2)
+    cell = WIDTH / max(columns, least) * min(max(ratio, 0.2), 2)
     figure = new_figure(rows * (cell + text) + foot + 0.3)
     cells = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in cells:
         axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(True)
     for axes in cells[count:]:
         axes.remove()
     figure.suptitle(title)

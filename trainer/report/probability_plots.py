@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from runtime.decision_metrics import coverage_curve
 from runtime.metrics import BINS
 
-from .figures import new_figure
+from .figures import finish, look, new_figure
 
-BEFORE, AFTER = "#aa7700", "#4477aa"
+AFTER, BEFORE, ACCEPTED = map(look, range(3))
 
 
 def probabilities_plot(
@@ -28,28 +28,28 @@ def probabilities_plot(
     probabilities: float32 [N, K]; before: those before calibration, where it changed them.
     accepted: coverage and error of the accepted answers, as `decision_metrics` gives them; None without thresholds.
     """
-    figure = new_figure(3.8)
+    figure = new_figure(3.4)
     figure.suptitle("Probabilities on the test images")
     left, right = figure.subplots(1, 2)
     _reliability(left, targets, probabilities, before)
     _curve(right, targets, probabilities, accepted)
     for axes in (left, right):
-        axes.grid(color="#dddddd")
-        axes.spines[["top", "right"]].set_visible(False)
+        finish(axes)
     return figure
 
 
 def _reliability(
     axes: Axes, targets: NDArray[np.int64], probabilities: NDArray[np.float32], before: NDArray[np.float32] | None
 ) -> None:
-    axes.plot([0, 1], [0, 1], color="#999999", linestyle="--", linewidth=1)
+    axes.plot([0, 1], [0, 1], color="#999999", linestyle="-", marker="", linewidth=1)
     shown = [(probabilities, AFTER, "calibrated" if before is not None else "probability")]
     if before is not None:
         shown.insert(0, (before, BEFORE, "before calibration"))
-    for found, color, name in shown:
+    for found, style, name in shown:
         confidence, accuracy, counts = bins_of(targets, found)
-        axes.plot(confidence, accuracy, color=color, linewidth=1, label=name)
-        axes.scatter(confidence, accuracy, s=8 + 120 * counts / counts.max(), color=color, alpha=0.7)
+        axes.plot(confidence, accuracy, **style, linewidth=1, label=name)
+        sizes = 8 + 120 * counts / counts.max()
+        axes.scatter(confidence, accuracy, s=sizes, color=style["color"], marker=style["marker"], alpha=0.7)
     axes.set(title="how often answers are right", xlabel="probability of the answer", ylabel="share that is right")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
@@ -72,10 +72,10 @@ def _curve(
     axes: Axes, targets: NDArray[np.int64], probabilities: NDArray[np.float32], accepted: Mapping[str, Any] | None
 ) -> None:
     curve = np.array(coverage_curve(probabilities.argmax(axis=1) == targets, probabilities.max(axis=1)))
-    axes.plot(100 * curve[:, 0], 100 * curve[:, 1], color=AFTER)
+    axes.plot(100 * curve[:, 0], 100 * curve[:, 1], **AFTER | {"marker": ""})
     if accepted and accepted["error"] is not None:
         place = [100 * accepted["coverage"]], [100 * accepted["error"]]
-        axes.scatter(*place, color="#cc3344", zorder=3, label="accepted answers")
+        axes.scatter(*place, color=ACCEPTED["color"], marker=ACCEPTED["marker"], zorder=3, label="accepted answers")
         axes.legend(loc="upper left")
     axes.set(title="what abstaining gains", xlabel="% of the images answered", ylabel="% of these answers wrong")
     axes.set_xlim(0, 101)

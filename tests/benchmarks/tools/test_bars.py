@@ -17,4 +17,5 @@ def test_a_picture_is_small_and_the_same_each_time(tmp_path: Path) -> None:
     assert data == (tmp_path / "b" / "bars.svg").read_bytes()
     assert len(data) < MOST_PICTURE
     text = "".join(ET.fromstring(data).itertext())
-    assert all(shown in text for shown in ("a peer", "30.0×", "0.5×", "cost 6"))
+    assert all(shown in text for shown in ("a peer", "30.0×", "0.5×", "cost 6", "logarithmic"))
+    assert {"1×", "10×"} <= {one.text for one in ET.fromstring(data).iter("{http://www.w3.org/2000/svg}text")}, "ticks"

@@ -110,6 +110,7 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     ".": check_nothing,
     "curl": check_nothing,
     "du": check_nothing,
+    "export": check_nothing,
     "git": check_nothing,
     "make": check_make,
     "pip": check_pip,

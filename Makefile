@@ -16,7 +16,7 @@ INSTALL := $(UV) pip install --quiet --python $(VENV)/bin/python
 endif
 
 .PHONY: help demo tools test test-fast test-all test-numpy test-hostile check format docs
-.PHONY: coverage mutation dist bench bench-quick
+.PHONY: coverage mutation dist containers bench bench-quick
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,9 @@ dist: $(VENV)/installed  ## build the sdist and the wheel into dist/, and check 
 	rm -rf dist
 	$(VENV)/bin/python -m build --no-isolation
 	$(VENV)/bin/python -m twine check --strict dist/*
+
+containers: $(VENV)/installed  ## check Dockerfile and Dockerfile.train, by hadolint
+	$(VENV)/bin/hadolint Dockerfile Dockerfile.train
 
 $(VENV)/installed: pyproject.toml
 	@test -d $(VENV) || echo 'Making $(VENV), once, in some minutes: $(COST).'

@@ -1,9 +1,9 @@
 """Reading a page of the documentation as its readers do: block by block, command by command.
 
-What is run: `kit`, `python` with a script, `pip wheel`, `cp`, `mv`, `cat`, and the page's Python. A few commands are played, since
-they need what a test does not have: another machine (`ssh`, `scp`), root (`systemctl`), docker, time (`sleep`), a
-server (`flask`), several processes (`torchrun`). The rest, in CHECKS, are not run; they are held against the
-repository.
+What is run: `kit`, `python` with a script, `pip wheel`, `cp`, `mv`, `cat`, and the page's Python. A few commands are
+played, since they need what a test does not have: another machine (`ssh`, `scp`), root (`systemctl`), docker, time
+(`sleep`), a server (`flask`), several processes (`torchrun`). The rest, in CHECKS, are not run; they are held against
+the repository.
 """
 
 import configparser
@@ -82,7 +82,7 @@ def unit(text: str) -> dict[str, list[str]]:
 def check_make(words: list[str]) -> None:
     """Each target is in the Makefile."""
     makefile = (ROOT / "Makefile").read_text()
-    for target in words[1:]:
+    for target in (word for word in words[1:] if "=" not in word):
         assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"the Makefile has no {target}"
 
 
@@ -223,16 +223,8 @@ class Reader:
             return check_pip(words)
         assert words[2:-2] == ["--no-deps", "--wheel-dir"], words
         assert words[-1] == ".", words
-        command = [
-            sys.executable,
-            "-m",
-            "hatchling",
-            "build",
-            "--target",
-            "wheel",
-            "--directory",
-            str(Path(words[-2]).resolve()),
-        ]
+        folder = str(Path(words[-2]).resolve())
+        command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
         return None
 

@@ -44,14 +44,8 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 SLOW = {"formats.md"}  # every format, and a compiler
-SPAWN = {
-    "README.md",
-    "embedding.md",
-    "formats.md",
-    "installation.md",
-    "scale.md",
-    "tutorial.md",
-}  # their commands start processes
+# whose commands start processes
+SPAWN = {"README.md", "embedding.md", "formats.md", "installation.md", "scale.md", "tutorial.md"}
 RUN = {SHELL, "python", "ini"}
 LEAST, SHARE = 20, 0.45  # letters of a message that are fixed, and their share, so that they say something
 

@@ -4,14 +4,15 @@ DEVICE := .venv-device
 TOOLS := gcc g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-avr avr-libc simavr \
 	gcc-riscv64-unknown-elf qemu-system-misc qemu-user chromium
 UV := $(shell command -v uv 2>/dev/null)
-export UV_TORCH_BACKEND ?= cpu
+UV_TORCH_BACKEND ?= cpu
+export UV_TORCH_BACKEND
 PACKAGES := $(foreach package,export runtime trainer,$(wildcard $(package)/*.py $(package)/*/*.py))
 
 ifeq ($(UV),)
 COST := pip downloads 3.5 GB on Linux, where torch comes with CUDA, and fills 7 GB; 0.5 GB elsewhere
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 else
-COST := uv downloads 0.7 GB, with torch for $(UV_TORCH_BACKEND), and fills 2.5 GB; `make UV=` takes pip
+COST := uv downloads 0.7 GB, with torch for $(UV_TORCH_BACKEND), and fills 2.2 GB; `make UV=` takes pip
 INSTALL := $(UV) pip install --quiet --python $(VENV)/bin/python
 endif
 
@@ -89,7 +90,7 @@ containers: $(VENV)/installed  ## check Dockerfile and Dockerfile.train, by hado
 	$(VENV)/bin/hadolint Dockerfile Dockerfile.train
 
 $(VENV)/installed: pyproject.toml
-	@test -d $(VENV) || echo 'Making $(VENV), once, in some minutes: $(COST).'
+	@test -e $@ || echo 'Making $(VENV), once, in some minutes: $(COST).'
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --editable '.[dev]'
 	@touch $@

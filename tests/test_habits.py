@@ -65,6 +65,8 @@ def test_the_environment_is_made_by_uv_where_it_is(installer: str, environment: 
     folder = tmp_path / "environment"
     if environment == "old":
         folder.mkdir()
+        (folder / "installed").touch()
+        os.utime(folder / "installed", (0, 0))
     command = ["make", "--dry-run", "check", f"VENV={folder}", *(["UV="] if installer == "pip" else [])]
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "UV_"))}
     variables["PATH"] = f"{tmp_path}:{variables['PATH']}"

@@ -6,12 +6,13 @@ COPY pyproject.toml README.md LICENSE kit.py ./
 COPY export export
 COPY runtime runtime
 COPY trainer trainer
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir --prefix=/installed '.[image]'
 
 FROM python:3.13-slim
 COPY --from=build /installed /usr/local
-RUN useradd --create-home kit
-USER kit
+RUN useradd --create-home --uid 1000 kit
+USER 1000
 WORKDIR /home/kit
 ENTRYPOINT ["kit"]
 CMD ["--help"]

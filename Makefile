@@ -3,10 +3,21 @@ VENV := .venv
 DEVICE := .venv-device
 TOOLS := gcc g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-avr avr-libc simavr \
 	gcc-riscv64-unknown-elf qemu-system-misc qemu-user chromium nodejs
+UV := $(shell command -v uv 2>/dev/null)
+UV_TORCH_BACKEND ?= cpu
+export UV_TORCH_BACKEND
 PACKAGES := $(foreach package,export runtime trainer,$(wildcard $(package)/*.py $(package)/*/*.py))
 
-.PHONY: help demo tools test test-fast test-all test-numpy test-hostile check docs
-.PHONY: coverage mutation dist bench bench-quick
+ifeq ($(UV),)
+COST := pip downloads 3.5 GB on Linux, where torch comes with CUDA, and fills 7 GB; 0.5 GB elsewhere
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+else
+COST := uv downloads 0.7 GB, with torch for $(UV_TORCH_BACKEND), and fills 2.2 GB; `make UV=` takes pip
+INSTALL := $(UV) pip install --quiet --python $(VENV)/bin/python
+endif
+
+.PHONY: help demo tools test test-fast test-all test-numpy test-hostile check format docs
+.PHONY: coverage mutation dist containers bench bench-quick
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +57,10 @@ check: $(VENV)/installed  ## lint, check the types, and print how much code ther
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m benchmarks.tools.size
 
+format: $(VENV)/installed  ## mend what ruff can: unused imports and the like, then the layout
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
 docs: $(VENV)/installed  ## build the documentation into docs/_build/html
 	$(VENV)/bin/kit train --data digits --solver sgd --batch-size 32 --out docs/_build/digits
 	$(VENV)/bin/python -m sphinx -n -W --keep-going docs docs/_build/html
@@ -72,14 +87,17 @@ dist: $(VENV)/installed  ## build the sdist and the wheel into dist/, and check 
 	$(VENV)/bin/python -m build --no-isolation
 	$(VENV)/bin/python -m twine check --strict dist/*
 
+containers: $(VENV)/installed  ## check Dockerfile and Dockerfile.train, by hadolint
+	$(VENV)/bin/hadolint Dockerfile Dockerfile.train
+
 $(VENV)/installed: pyproject.toml
-	@echo "Making $(VENV): torch and the rest, some 6 GB and a few minutes, once."
+	@test -e $@ || echo 'Making $(VENV), once, in some minutes: $(COST).'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	@touch $@
 
 $(DEVICE)/installed: pyproject.toml kit.py $(PACKAGES)
-	@echo "Making $(DEVICE): the plain install, as on a device: numpy, onnxruntime and click."
+	@echo "Making $(DEVICE): the plain install, as on a device, 50 MB to download: numpy, onnxruntime and click."
 	$(PYTHON) -m venv $(DEVICE)
 	$(DEVICE)/bin/python -m pip install --quiet --disable-pip-version-check .
 	@touch $@

@@ -71,6 +71,12 @@ def _readme(_app: Sphinx, _path: object, _parent: str, content: list[str]) -> No
     content[0] = re.sub(r"\[([^\[\]]+)\]\(([^()]+)\)", link, content[0])
 
 
+def _page(_app: Sphinx, _name: str, content: list[str]) -> None:
+    """Turn a page's links to the README into links to the front page, and those to files beside it into plain text."""
+    text = content[0].replace("(../README.md", "(index.md")
+    content[0] = re.sub(r"\[([^\[\]]+)\]\(\.\./[A-Z]+\.md[^()]*\)", r"\1", text)
+
+
 def listed(paragraph: str) -> str:
     """Make list items of `name: meaning` lines, which a sentence may follow; any other paragraph stays as it is."""
     items, *sentence = re.split(r"\n(?=[A-Z]\w+ )", paragraph, maxsplit=1)
@@ -150,6 +156,7 @@ def setup(app: Sphinx) -> None:
     """Write formulas as MathML, which browsers show by themselves, and read docstrings as they are written."""
     app.add_html_math_renderer("mathml", (_inline, None), (_display, None))
     app.connect("html-page-context", _accessible, priority=900)
+    app.connect("source-read", _page)
     app.connect("include-read", _readme)
     app.connect("autodoc-process-docstring", _docstring)
     app.connect("autodoc-process-signature", _signature)

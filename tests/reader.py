@@ -1,14 +1,15 @@
 """Reading a page of the documentation as its readers do: block by block, command by command.
 
-What is run: `kit`, `python` with a script, `cp`, `mv`, `cat`, and the page's Python. A few commands are played, since
-they need what a test does not have: another machine (`ssh`, `scp`), root (`systemctl`), docker, time (`sleep`), a
-server (`flask`), several processes (`torchrun`). The rest, in CHECKS, are not run; they are held against the
-repository.
+What is run: `kit`, `python` with a script, `pip wheel`, `cp`, `mv`, `cat`, and the page's Python. A few commands are
+played, since they need what a test does not have: another machine (`ssh`, `scp`), root (`systemctl`), docker, time
+(`sleep`), a server (`flask`), several processes (`torchrun`). The rest, in CHECKS, are not run; they are held against
+the repository.
 """
 
 import configparser
 import contextlib
 import io
+import itertools
 import re
 import shlex
 import shutil
@@ -28,6 +29,7 @@ import kit
 
 ROOT = Path(__file__).parents[1]
 SHELL = "sh"
+VALUED = {"--target", "--torch-backend"}  # pip's and uv's options with a value
 OVER_BUDGET = re.compile(r"(kit: .*: expected \w+ at (most|least) .*\n)+")
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?…?")
 
@@ -80,21 +82,30 @@ def unit(text: str) -> dict[str, list[str]]:
 def check_make(words: list[str]) -> None:
     """Each target is in the Makefile."""
     makefile = (ROOT / "Makefile").read_text()
-    for target in words[1:]:
+    for target in (word for word in words[1:] if "=" not in word):
         assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"the Makefile has no {target}"
 
 
 def check_pip(words: list[str]) -> None:
     """Each extra is in pyproject.toml, and nothing is installed but the kit, from here or by its name."""
     assert words[1] == "install", words
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    options = {"--editable", "--no-cache-dir", "--prefix=/installed", "--target"}
-    for word in words[2:]:
-        if word in options or words[words.index(word) - 1] == "--target":
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras, wheel = project["optional-dependencies"], f"softmax_kit-{project['version']}-py3-none-any.whl"
+    options = {"--editable", "--no-cache", "--no-cache-dir", "--prefix=/installed", "--system"}
+    for before, word in itertools.pairwise(words[1:]):
+        if word in options | VALUED or before in VALUED:
             continue
-        found = re.fullmatch(r"(?:softmax-kit|\.)(?:\[([a-z,]+)\])?", word)
+        found = re.fullmatch(rf"(?:softmax-kit|\.|\./(?:dist/)?{re.escape(wheel)})(?:\[([a-z,]+)\])?", word)
         assert found, f"{word} is not the kit"
+        assert not word.endswith(("whl", "whl]")) or Path(word.partition("[")[0]).exists(), f"there is no {word}"
         assert set((found[1] or "dev").split(",")) <= set(extras), f"{word}: no such extra"
+
+
+def check_uv(words: list[str]) -> None:
+    """`uv venv`, `uv tool install` and `uv pip install`, the last two as those of pip."""
+    assert words[1] in {"pip", "tool"} or words[1:] == ["venv"], words
+    if words[2:]:
+        check_pip(words[1:])
 
 
 def check_pytest(words: list[str]) -> None:
@@ -110,11 +121,13 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     ".": check_nothing,
     "curl": check_nothing,
     "du": check_nothing,
+    "export": check_nothing,
     "git": check_nothing,
     "make": check_make,
-    "pip": check_pip,
+    "pipx": check_pip,
     "pre-commit": check_nothing,
     "pytest": check_pytest,
+    "uv": check_uv,
 }
 
 
@@ -136,6 +149,7 @@ class Reader:
             "docker": self._docker,
             "flask": self._flask,
             "kit": self._kit,
+            "pip": self._pip,
             "python": self._interpreter,
             "scp": self._scp,
             "sleep": self._sleep,
@@ -203,6 +217,17 @@ class Reader:
         assert result.returncode == 0, result.stderr
         return result.stdout
 
+    def _pip(self, words: list[str]) -> None:
+        """Build a wheel of the kit, in no environment of its own, which would take long; or check what is installed."""
+        if words[1] != "wheel":
+            return check_pip(words)
+        assert words[2:-2] == ["--no-deps", "--wheel-dir"], words
+        assert words[-1] == ".", words
+        folder = str(Path(words[-2]).resolve())
+        command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+        return None
+
     def _python(self, code: str) -> str:
         """Run Python in the page's namespace, or a script, which has a main part, in an interpreter of its own."""
         if "__main__" in code:
@@ -241,9 +266,9 @@ class Reader:
 
     def _docker(self, words: list[str]) -> str:
         """Run what the image's entry point, which is `kit`, is given."""
-        tag = "softmax-kit"
+        tag = next(word for word in words if word.startswith("softmax-kit"))
         if words[1] == "build":
-            assert words[2:] == ["--tag", tag, "."], words
+            assert words[2:] in (["--tag", tag, "."], ["--tag", tag, "--file", "Dockerfile.train", "."]), words
             return ""
         assert words[1] == "run", words
         return self._kit(["kit", *words[words.index(tag) + 1 :]])

@@ -7,7 +7,6 @@ import logging
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -40,16 +39,13 @@ from tests.reader import (
 )
 from trainer import FitConfig, fit, load_data
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "ROADMAP.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 SLOW = {"formats.md"}  # every format, and a compiler
-SPAWN = {
-    "README.md",
-    "embedding.md",
-    "formats.md",
-    "scale.md",
-    "tutorial.md",
-    "web.md",
-}  # start processes
+# whose commands start processes
+SPAWN = {"README.md", "embedding.md", "formats.md", "installation.md", "scale.md", "tutorial.md", "web.md"}
 RUN = {SHELL, "python", "ini"}
 LEAST, SHARE = 20, 0.45  # letters of a message that are fixed, and their share, so that they say something
 
@@ -147,6 +143,15 @@ def check_yaml(text: str) -> None:
     check_options(container["command"][container["command"].index("kit") :])
 
 
+def check_powershell(text: str) -> None:
+    """On Windows `kit` has the same options, and pip takes the same names."""
+    for words in commands(text.replace("\\", "/")):
+        if words[0] == "kit":
+            check_options(words)
+        if words[0] == "pip" or words[1:3] == ["-m", "pip"]:
+            check_pip(words[words.index("pip") :])
+
+
 def check_options(words: list[str]) -> None:
     """The command has these options, and takes their values."""
     command = kit.main.get_command(click.Context(kit.main), words[1])
@@ -167,6 +172,7 @@ KINDS: dict[str, Callable[[str], object]] = {
     "js": str,  # tests/export/web/test_module.py runs it
     "c": str,  # tests/export/c/test_page.py compiles it
     "cmake": str,
+    "powershell": check_powershell,
     "text": str,
     "": str,
 }
@@ -289,59 +295,6 @@ def test_the_message_about_a_budget(reader: Reader) -> None:
     reader.run(["kit", "bench", "model.onnx", "--budget", "p99_us=0"])
     reader.output = reader.errors
     reader.expect(BUDGET.text)
-
-
-def dockerfile() -> list[list[str]]:
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
-    return [line.split() for line in lines if line and not line.startswith("#")]
-
-
-def copied() -> list[str]:
-    """What the Dockerfile copies from the repository."""
-    return [word for words in dockerfile() if words[0] == "COPY" and "--from" not in words[1] for word in words[1:-1]]
-
-
-def test_the_dockerfile_copies_what_the_package_is_made_of() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
-    assert set(copied()) == needed | set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
-    assert all((ROOT / name).exists() for name in copied())
-    ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    assert ignored[0] == "*"
-    assert {line[1:] for line in ignored if line.startswith("!")} == set(copied())
-
-
-def test_the_dockerfile_installs_the_kit_and_ends_as_a_user() -> None:
-    check_dockerfile((ROOT / "Dockerfile").read_text())
-    pips = [words[1:] for words in dockerfile() if words[:2] == ["RUN", "pip"]]
-    assert len(pips) == 1
-    check_pip([word.strip("'") for word in pips[0]])
-    final = dockerfile()[[words[0] for words in dockerfile()].index("FROM", 1) :]
-    assert ["USER", "kit"] in final
-    assert ["ENTRYPOINT", '["kit"]'] in final
-
-
-@pytest.mark.slow
-@pytest.mark.spawns
-def test_what_the_dockerfile_copies_can_be_installed(tmp_path: Path) -> None:
-    """Its size is within a fifth of what docs/embedding.md says, for other releases of the dependencies."""
-    context, target = tmp_path / "context", tmp_path / "installed"
-    context.mkdir()
-    for name in copied():
-        (context / name).symlink_to(ROOT / name)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), f"{context}[image]"]
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
-    code = "import kit; kit.main(['--version'])"
-    result = subprocess.run(
-        [sys.executable, "-S", "-c", code], env={"PYTHONPATH": str(target)}, capture_output=True, text=True, check=False
-    )
-    assert result.stdout.startswith("kit, version"), result.stderr
-    stated = re.search(
-        r"^\| `softmax-kit\[image\]` \| (\d+) \|", (ROOT / "docs/embedding.md").read_text(), re.MULTILINE
-    )
-    assert stated
-    size = sum(path.lstat().st_size for path in target.rglob("*")) / 2**20
-    assert size == pytest.approx(int(stated[1]), rel=0.2)
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:

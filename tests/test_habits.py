@@ -1,5 +1,6 @@
 """What contributors rely on: the Makefile, the hooks, the figures that are enforced, and CONTRIBUTING.md."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -40,13 +41,49 @@ def test_help_lists_every_target_with_what_it_is_for() -> None:
 
 
 def test_the_hooks_are_what_make_check_runs() -> None:
+    """ruff on the files of a commit, mypy on all, since a change in one file can break another."""
     (repository,) = yaml.safe_load(HOOKS.read_text())["repos"]
     assert repository["repo"] == "local", "nothing is fetched"
     *checks, figures = recipe("check")
-    assert [hook["entry"] for hook in repository["hooks"]] == checks
+    assert [hook["entry"] for hook in repository["hooks"]] == [check.removesuffix(" .") for check in checks]
     assert figures == ".venv/bin/python -m benchmarks.tools.size"  # which has no limit, so is no hook
     for hook in repository["hooks"]:
-        assert (hook["language"], hook["pass_filenames"]) == ("system", False)
+        assert (hook["language"], hook.get("pass_filenames", True)) == ("system", hook["id"] != "mypy")
+
+
+def test_make_format_mends_what_make_check_finds() -> None:
+    assert recipe("format") == [".venv/bin/ruff check --fix .", ".venv/bin/ruff format ."]
+
+
+@pytest.mark.spawns
+@pytest.mark.parametrize("environment", ["none", "old"])
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_the_environment_is_made_by_uv_where_it_is(installer: str, environment: str, tmp_path: Path) -> None:
+    """And what it costs is said before, where there is none yet."""
+    (tmp_path / "uv").write_text("#!/bin/sh\n")
+    (tmp_path / "uv").chmod(0o755)
+    folder = tmp_path / "environment"
+    if environment == "old":
+        folder.mkdir()
+        (folder / "installed").touch()
+        os.utime(folder / "installed", (0, 0))
+    command = ["make", "--dry-run", "check", f"VENV={folder}", *(["UV="] if installer == "pip" else [])]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "UV_"))}
+    variables["PATH"] = f"{tmp_path}:{variables['PATH']}"
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=variables)
+    said, made, installed, touched, *checks = (line for line in run.stdout.splitlines() if not line.startswith("make"))
+    printed = subprocess.run(["sh", "-c", said], capture_output=True, text=True, check=True).stdout
+    assert bool(printed) == (environment == "none")
+    if printed:
+        assert re.match(rf"Making {folder}, once, in some minutes: {installer} downloads \d\.\d GB", printed)
+    assert made == f"python3 -m venv {folder}"
+    programs = {
+        "pip": f"{folder}/bin/python -m pip install --quiet --disable-pip-version-check",
+        "uv": f"{tmp_path}/uv pip install --quiet --python {folder}/bin/python",
+    }
+    assert installed == f"{programs[installer]} --editable '.[dev]'"
+    assert touched == f"touch {folder}/installed"
+    assert [line.replace(str(folder), ".venv") for line in checks] == recipe("check")
 
 
 @pytest.mark.spawns

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.environments import install
+from tests.reader import blocks, commands
 from trainer import Checkpoint, Dataset, save_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -109,6 +110,22 @@ def test_a_release_installs_and_classifies(released: Path, model: Path, digits: 
     np.save(tmp_path / "digit.npy", digits.test.images[0].numpy())
     result = run(released / "python", ROOT / "examples" / "deploy.py", model, "digit.npy", cwd=tmp_path)
     assert result.stdout.startswith("digit.npy: 1 (probability "), result.stderr
+
+
+@slow
+def test_the_wheel_of_the_tutorial_installs_on_a_device(model: Path, tmp_path: Path) -> None:
+    """By its own two commands, and an extra is added afterwards where nothing is published."""
+    page = [words for block in blocks(ROOT / "docs" / "tutorial.md") for words in commands(block.text)]
+    build, install_it = [words[1:] for words in page if words[0].endswith("pip") and "[train]" not in words[-1]]
+    build[build.index("dist")] = str(tmp_path)
+    assert run(sys.executable, "-m", "pip", *build, cwd=ROOT).returncode == 0
+    commands_of = install(tmp_path / "kit", ["click"]).parent
+    result = run(commands_of / "python", "-m", "pip", *install_it, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert run(commands_of / "python", "-c", "import PIL", cwd=tmp_path).returncode == 0
+    assert run(commands_of / "kit", "selftest", model, cwd=tmp_path).returncode == 0
+    added = run(commands_of / "python", "-m", "pip", "install", "--dry-run", "softmax-kit[parquet]", cwd=tmp_path)
+    assert added.returncode == 0, added.stderr
 
 
 @pytest.fixture(scope="module")

@@ -110,6 +110,11 @@ def _check_connection(address: str) -> None:
 def _failed(address: str, error: Exception) -> ScoringError:
     reason = str(error.__cause__ or error).strip().rpartition("\n")[2]
     where = "Ray on this machine" if address == "local" else f"the Ray cluster that RAY_ADDRESS names, {address},"
+    if "RAY_AUTH_TOKEN" in reason:
+        return ScoringError(
+            f"expected {where} to accept this process, found: its authentication token is missing or incorrect: set "
+            "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the cluster's token"
+        )
     return ScoringError(
         f"expected {where} to score images, found: {reason}: see that it runs and has softmax-kit[ray], or take "
         "--engine local"

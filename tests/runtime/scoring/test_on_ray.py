@@ -1,6 +1,7 @@
 """Ray gives the same rows as worker processes, also where an actor dies."""
 
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,23 @@ def test_a_cluster_that_is_none(model: Path, photos: Path, address: str) -> None
     )
     assert result.stderr.count("\n") == 1
     assert [path.name for path in photos.parent.iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("token", ["none", "a file that is not there"])
+def test_a_cluster_that_wants_a_token(model: Path, photos: Path, token: str) -> None:
+    """Ray looks for the token before it speaks to the cluster, which may be anything that listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        environment = {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "token", "HOME": str(photos.parent)}
+        if token != "none":
+            environment["RAY_AUTH_TOKEN_PATH"] = str(photos.parent / "absent")
+        code = "import kit\nkit.main(['classify', *sys.argv[1:]])"
+        arguments: list[str | Path] = ["photos", "--model", model, "--output", "out", "--engine", "ray"]
+        result = run_python(code, *arguments, cwd=photos.parent, environment=environment)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"kit: expected the Ray cluster that RAY_ADDRESS names, {address}, to accept this process, found: its "
+        "authentication token is missing or incorrect: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
+        "RAY_AUTH_TOKEN_PATH to the cluster's token\n"
+    )
+    assert not (photos.parent / "out").exists()

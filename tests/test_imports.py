@@ -121,6 +121,7 @@ except SystemExit as end:
 
 def test_each_package_imports_only_what_the_design_allows() -> None:
     with_click = {
+        "trainer.config_file",
         "trainer.options",
         "trainer.progress",
         "runtime.commands.options",

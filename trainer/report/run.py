@@ -27,7 +27,7 @@ from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
 from ..fitted import Fit
 from .data_section import ACROSS
-from .files import CARD, CONFUSION, HISTORY, PAGE, PLOTS, PREDICTIONS, REPORT, UNFINISHED
+from .files import CARD, COMMAND, CONFUSION, HISTORY, PAGE, PLOTS, PREDICTIONS, REPORT, UNFINISHED
 from .html import report_page
 from .model_card import model_card
 from .tables import as_csv, predictions_csv
@@ -43,6 +43,7 @@ class Run:
 
     plots: whether to draw them when training ends.
     inputs: files and folders that the data were read from.
+    command: the options that repeat the run, TOML; None for none. A resumed fit keeps those that it began with.
     say: prints notes.
     Raises TrainerError where its files cannot be written, before anything is trained.
     """
@@ -54,14 +55,15 @@ class Run:
         *,
         plots: bool,
         inputs: Sequence[FilePath] = (),
+        command: bytes | None = None,
         say: Callable[[str], None] = note,
     ) -> None:
         self.folder, self.checkpoint_path = folder, folder / FILE_NAME
-        self._data, self._plots, self._say = data, plots, say
+        self._data, self._plots, self._command, self._say = data, plots, command, say
         check_name(folder, TrainerError, inputs)
         self._many = len(data.labels) > MATRIX_CLASSES
         more = (*((*PLOTS, PAGE) if plots else ()), *([CONFUSION] if self._many else ()))
-        for name in (HISTORY, REPORT, CARD, PREDICTIONS, FILE_NAME, *more):
+        for name in (HISTORY, COMMAND, REPORT, CARD, PREDICTIONS, FILE_NAME, *more):
             check_target(folder / name, TrainerError, inputs)
         before = any(os.path.lexists(folder / name) for name in (HISTORY, FILE_NAME))
         self._unfinished = folder / UNFINISHED if before else folder
@@ -90,6 +92,8 @@ class Run:
                 checkpoint = load_checkpoint(folder / FILE_NAME)
                 if checkpoint.progress is not None:
                     self._unfinished = folder
+                    with suppress(OSError):  # of an earlier version
+                        self._command = (folder / COMMAND).read_bytes()
                 return checkpoint
         return None
 
@@ -98,6 +102,8 @@ class Run:
         folder = self.folder if fit.finished else self._unfinished
         self._wrote = True
         write_atomic(folder / HISTORY, history_csv(fit.history).encode(), TrainerError)
+        if self._command:
+            write_atomic(folder / COMMAND, self._command, TrainerError)
         if fit.finished:
             self._write_report(fit)
         save_checkpoint(fit.checkpoint, folder / FILE_NAME)
@@ -224,7 +230,7 @@ def _figures_before(
 
 def discard_unfinished(folder: Path) -> None:
     """Remove the files of an unfinished fit, and the folder where nothing else is in it."""
-    for name in (FILE_NAME, HISTORY):
+    for name in (FILE_NAME, HISTORY, COMMAND):
         with suppress(OSError):  # of another's; it may stay
             (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # it is not empty

@@ -32,6 +32,7 @@ MAY_IMPORT = {
                 "metrics",
                 "processes",
                 "remarks",
+                "tables",
                 "text",
             )
         ),

@@ -10,11 +10,11 @@ from ..c.targets import HOST, TARGETS
 from ..errors import SelfTestError, naming
 from ..loading import load
 from ..text import printable, say
-from .options import backend_option
+from .options import ARTEFACT, backend_option
 
 
 @click.command()
-@click.argument("artefact", type=click.Path(path_type=Path))
+@click.argument("artefact", type=ARTEFACT)
 @click.option(
     "--target", "targets", type=click.Choice(list(TARGETS)), multiple=True,
     help="Of a model in C: what to compile it for; others than host are emulated. May be given again.  [default: host]",

@@ -219,13 +219,17 @@ def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | 
 
 
 def _print_finished(run: "Run", progress: Progress, as_document: bool) -> None:
+    """Print the figures, and then draw the plots, which takes longer."""
     from .report.folders import older_artefacts
 
-    _print(run.report(), as_document)
-    if not as_document:
-        say(f"wrote {printable(run.checkpoint_path)}")
-    for path in older_artefacts(run.folder):
-        progress.say(f"{path} is of an earlier checkpoint: export it again")
+    try:
+        _print(run.report(), as_document)
+        if not as_document:
+            say(f"wrote {printable(run.checkpoint_path)}")
+        for path in older_artefacts(run.folder):
+            progress.say(f"{path} is of an earlier checkpoint: export it again")
+    finally:
+        run.draw()
 
 
 @contextmanager

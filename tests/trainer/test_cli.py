@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.interpreter import Kit, run_python
 from tests.runtime.deep import deep, png
-from trainer import load_checkpoint
+from trainer import TrainerError, load_checkpoint
 
 RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "predictions.csv", "report.json", "train.toml"}
 PICTURES = {"confusion.png", "curves.png", "mistakes.png", "probabilities.png", "report.html", "weights.png"}
@@ -291,6 +291,23 @@ kit.main(["train", "--data", "digits", "--solver", "sgd", "--epochs", "1", "--ou
     assert result.returncode == 0, result.stderr
     assert [line.split()[0] for line in result.stderr.splitlines()] == ["kit", "digits:", "epoch", "144", "prediction"]
     assert names(tmp_path / "run") == RUN | PICTURES
+
+
+def test_figures_come_before_the_plots(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose plots fail has its checkpoint, and none of an earlier run's plots."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise TrainerError("no room")
+
+    run = ["train", "--data", "digits", "--epochs", "1", "--out", "run"]
+    assert run_kit(*run).exit_code == 0
+    monkeypatch.setattr("trainer.report.plots.write_plots", fail)
+    result = run_kit(*run, "--seed", "1")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "kit: no room")
+    assert result.stdout.splitlines()[-1] == "wrote run/model.safetensors"
+    assert names(Path("run")) == RUN
+    checkpoint = load_checkpoint("run/model.safetensors")
+    assert (checkpoint.progress, checkpoint.provenance["settings"]["seed"]) == (None, 1)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -68,6 +69,7 @@ class Run:
         before = any(os.path.lexists(folder / name) for name in (HISTORY, FILE_NAME))
         self._unfinished = folder / UNFINISHED if before else folder
         self._wrote = False
+        self._rest: Callable[[], None] | None = None
 
     @property
     def unfinished_path(self) -> Path:
@@ -98,7 +100,7 @@ class Run:
         return None
 
     def save(self, fit: Fit) -> None:
-        """Write history.csv, the report of a finished fit, and then the checkpoint. Raises TrainerError."""
+        """Write history.csv, the report of a finished fit but for plots, and the checkpoint. Raises TrainerError."""
         folder = self.folder if fit.finished else self._unfinished
         self._wrote = True
         write_atomic(folder / HISTORY, history_csv(fit.history).encode(), TrainerError)
@@ -109,6 +111,12 @@ class Run:
         save_checkpoint(fit.checkpoint, folder / FILE_NAME)
         if fit.finished:
             discard_unfinished(self.folder / UNFINISHED)
+
+    def draw(self) -> None:
+        """Draw the plots of the finished fit that was saved, and write report.html. Raises TrainerError."""
+        if self._rest:
+            self._rest()
+            self._rest = None
 
     def discard(self) -> None:
         """Remove the unfinished fit that was saved, if one was; an earlier one stays."""
@@ -155,8 +163,8 @@ class Run:
         self._write(CARD, model_card(report, confusion, plots=self._plots, decision=decision))
         if self._plots:
             accepted = metrics.get("decision", {}).get("accepted")
-            self._draw(fit, confusion, probabilities, before=before, accepted=accepted)
-            self._write(PAGE, report_page(self.folder, report, self._data.test, probabilities))
+            self._discard_plots()
+            self._rest = partial(self._draw, fit, report, confusion, probabilities, before=before, accepted=accepted)
 
     def _audited(self) -> dict[str, Any]:
         """Look for the mistakes in the data that are cheap to find; say where the test images are no others."""
@@ -187,7 +195,10 @@ class Run:
         decision = checkpoint.decision or Decision()
         return decision_metrics(decision, checkpoint.labels, test.targets.numpy(), probabilities, familiarity)
 
-    def _draw(self, fit: Fit, confusion: NDArray[np.int64], probabilities: NDArray[np.float32], **more: Any) -> None:
+    def _draw(
+        self, fit: Fit, report: dict[str, Any], confusion: NDArray[np.int64], probabilities: NDArray[np.float32],
+        **more: Any,
+    ) -> None:  # fmt: skip
         with _folder_of_matplotlib(self.folder):
             from .plots import write_plots
 
@@ -205,6 +216,13 @@ class Run:
                 named=self._data.test.names,
                 say=self._say,
             )
+        self._write(PAGE, report_page(self.folder, report, self._data.test, probabilities))
+
+    def _discard_plots(self) -> None:
+        """Remove those of an earlier run, which would stand for this one where drawing fails."""
+        with writable(self.folder, TrainerError):
+            for name in (*PLOTS, PAGE):
+                (self.folder / name).unlink(missing_ok=True)
 
     def _discard_confusion(self) -> None:
         """Remove the confusion matrix of an earlier run, if its report names it."""

@@ -23,9 +23,12 @@ try:
     from contextlib import contextmanager, suppress
     from importlib import import_module
     from types import FrameType
-    from typing import Any
+    from typing import TYPE_CHECKING, Any
 
     import click
+
+    if TYPE_CHECKING:
+        from click.shell_completion import CompletionItem
 except KeyboardInterrupt:
     end_interrupted()
 
@@ -42,7 +45,10 @@ COMMANDS = {
     "inspect": ("runtime.commands.inspect:inspect", "Describe what is in an artefact."),
     "selftest": ("runtime.commands.selftest:selftest", "Run an artefact's golden examples on this device."),
     "bench": ("runtime.commands.bench:bench", "Measure the speed and memory of artefacts on this device."),
+    "completion": ("kit:completion", "Print a script that lets a shell complete commands and options."),
 }
+SLOW_TO_LOAD = {"train": "torch and the images"}  # what is loaded in silence otherwise, for seconds
+SHELLS = ("bash", "zsh", "fish")
 
 
 class Commands(click.Group):
@@ -59,6 +65,24 @@ class Commands(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a command; one that takes long to load says so at once, one that there is not what it may have been."""
+        name, *rest = args
+        if not ctx.resilient_parsing and name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(f"No such command {name!r}.{did_you_mean(name)}", ctx)
+        asks = any(text in ("-h", "--help") for text in rest)
+        if name in SLOW_TO_LOAD and not (asks or ctx.resilient_parsing) and os.environ.get("RANK", "0") == "0":
+            with suppress(OSError):
+                click.echo(f"kit {name}: loading {SLOW_TO_LOAD[name]}", err=True)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Complete the name of a command without importing any."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
@@ -103,6 +127,14 @@ class Commands(click.Group):
 
             complain(error)
             sys.exit(1)
+
+
+def did_you_mean(name: str) -> str:
+    """Name the command that is most like a name, if one is."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, COMMANDS, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def comes_of(error: BaseException | None, kind: type[BaseException]) -> bool:
@@ -188,6 +220,21 @@ def printing() -> Iterator[None]:
 @click.version_option(package_name="softmax-kit", prog_name="kit")
 def main() -> None:
     """Train a small image classifier, export it to one self-contained file, run it without torch."""
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print a script for SHELL, that completes commands, options and their values.
+
+    bash, in ~/.bashrc: eval "$(kit completion bash)". zsh, in ~/.zshrc: eval "$(kit completion zsh)". fish: kit
+    completion fish > ~/.config/fish/completions/kit.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is not None:
+        click.echo(kind(main, {}, "kit", "_KIT_COMPLETE").source())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """`kit export`."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,22 @@ from typing import Any
 import click
 
 from runtime.c.targets import EMULATED
-from runtime.commands.footprints import TITLES, read_budget, read_frame, table
-from runtime.text import as_json, printable, say
-from trainer.checkpoint import checkpoint_path, load_checkpoint
+from runtime.commands import footprints
+from runtime.commands.footprints import TITLES, read_budget, read_frame
+from runtime.errors import MissingExtraError, ToolchainError
+from runtime.session import ONNXRUNTIME
+from runtime.tables import table
+from runtime.text import as_json, complain, printable, say
+from trainer.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 
 from .arithmetic.bound import OF_FEATURES
+from .errors import ExportError
 from .exporting import ExportReport, files_in, output_path
 from .exporting import export as export_checkpoint
 from .formats import COMPILER, FORMATS, Format
 from .gate.verification import Verification, load_images
+
+ALL = "all"
 
 
 def reading(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
@@ -34,9 +42,9 @@ def reading(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parame
 
 @click.command()
 @click.argument("checkpoint_or_run", type=click.Path(path_type=Path), required=False)
-@click.option("--format", "formats", type=click.Choice(list(FORMATS)), multiple=True, default=["onnx"],
-              show_default="onnx", help=f"{'; '.join(f'{name}: {item.purpose}' for name, item in FORMATS.items())}. "
-              "May be given again.")  # fmt: skip
+@click.option("--format", "formats", type=click.Choice([*FORMATS, ALL]), multiple=True, default=["onnx"],
+              show_default="onnx", help=f"{'; '.join(f'{name}: {item.purpose}' for name, item in FORMATS.items())}; "
+              f"{ALL}: each whose tools are installed. May be given again.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path),
               help="File or folder to write to.  [default: beside the checkpoint]")  # fmt: skip
 @click.option("--opset", type=int, help="ONNX opset version.  [default: 13]")
@@ -94,7 +102,8 @@ def export(
     tolerance of 0.3 on features). A model in C is compiled, compared with onnx-int8 too, and measured on emulated
     processors; one for browsers is run by Node, and compared likewise.
     """
-    formats = tuple(dict.fromkeys(formats))
+    every = ALL in formats
+    formats = tuple(FORMATS if every else dict.fromkeys(formats))
     if output and len(formats) > 1 and not os.path.isdir(output):  # noqa: PTH112 - as below
         raise click.UsageError(f"with several formats --output is a folder that exists, found {output}")
     in_c: dict[str, Any] = {"name": name, "frame": frame, "budget": budget, "targets": targets or None}
@@ -105,12 +114,33 @@ def export(
     paths = {kind: output_path(_target(source, output, FORMATS[kind]), kind, inputs) for kind in formats}
     checkpoint = load_checkpoint(source)
     data = load_images(checkpoint, verify_on, data_dir) if verify_on else None
-    settings: dict[str, Any] = {"tolerance": tolerance, "opset": opset, "target_ort": target_ort, "verify_on": data}
-    reports = [
-        export_checkpoint(checkpoint, kind, path, **settings, **(in_c if FORMATS[kind].runs_on == COMPILER else {}))
-        for kind, path in paths.items()
-    ]
+    versions = {"opset": opset, "target_ort": target_ort}
+    reports = list(_each(checkpoint, paths, versions, in_c, every=every, tolerance=tolerance, verify_on=data))
+    if not reports:
+        sys.exit(1)
     say(_as_json(reports) if as_document else _as_text(reports))
+
+
+def _each(
+    checkpoint: Checkpoint, paths: Mapping[str, Path], versions: dict[str, Any], in_c: dict[str, Any], *, every: bool,
+    **settings: Any,
+) -> Iterator[ExportReport]:  # fmt: skip
+    """Export to each path.
+
+    versions, in_c: settings of formats for onnxruntime, and for compilers.
+    every: whether to name the formats that cannot be written, and go on.
+    """
+    for name, path in paths.items():
+        runs_on = FORMATS[name].runs_on
+        more = in_c if runs_on == COMPILER else {} if every and runs_on != ONNXRUNTIME else versions
+        try:
+            report = export_checkpoint(checkpoint, name, path, **settings, **more)
+        except (ExportError, MissingExtraError, ToolchainError) as error:
+            if not every:
+                raise
+            complain(f"not exported to {name}: {error}")
+        else:
+            yield report
 
 
 def _target(source: Path, output: Path | None, kind: Format) -> Path:
@@ -143,9 +173,10 @@ def _as_text(reports: list[ExportReport]) -> str:
         )
         for report in reports
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    lines += [line for report in reports if report.footprints for line in (report.format, *table(report.footprints))]
+    lines = table(rows)
+    for report in reports:
+        if report.footprints:
+            lines += [report.format, *footprints.table(report.footprints)]
     lines += [_decided(report) for report in reports if report.proof and report.proof.decided is not None]
     given = [report.format for report in reports if report.proof and report.proof.given == OF_FEATURES]
     if given:

@@ -1,9 +1,12 @@
 """Text for a terminal, without control characters that a file or an error may contain."""
 
 import json
+import os
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
+
+RED = "31"
 
 
 def one_line(error: object) -> str:
@@ -30,11 +33,23 @@ def say(text: str, end: str = "\n") -> None:
 
 def complain(message: object) -> None:
     """Print an error on standard error, in one line."""
-    note(f"kit: {one_line(message)}")
+    note(f"kit: {one_line(message)}", style=RED)
 
 
-def note(text: object) -> None:
-    """Print a line on standard error, if it can be written to."""
+def note(text: object, style: str = "") -> None:
+    """Print a line on standard error, if it can be written to; as `styled` says."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(printable(text), file=sys.stderr, flush=True)
+            print(styled(printable(text), style, sys.stderr), file=sys.stderr, flush=True)
+
+
+def styled(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Color or embolden a line for a terminal, unless NO_COLOR is set; in a pipe it stays plain.
+
+    style: numbers of ECMA-48's SGR, as in "1" for bold; "" for none.
+    stream: where it is printed; by default standard output.
+    """
+    dumb = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if not style or not text or dumb or (os.name == "nt" and "WT_SESSION" not in os.environ):
+        return text
+    return f"\x1b[{style}m{text}\x1b[0m" if (stream or sys.stdout).isatty() else text

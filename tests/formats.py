@@ -14,3 +14,4 @@ ALL = [pytest.param(name, marks=NEEDS.get(kind.runs_on, ())) for name, kind in F
 ABSENT = {COMPILER, NODE} if find_spec("ai_edge_litert") else {COMPILER, NODE, LITERT}
 FILES = {name: kind for name, kind in FORMATS.items() if kind.runs_on not in ABSENT and not (NUMPY and name == "ort")}
 OPENED = [name for name, kind in FILES.items() if kind.runs_on in ("onnxruntime", LITERT)]
+OF_FEATURES = {name: kind for name, kind in FILES.items() if kind.runs_on != LITERT}  # that take a features graph

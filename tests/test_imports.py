@@ -40,6 +40,7 @@ MAY_IMPORT = {
                 "metrics",
                 "processes",
                 "remarks",
+                "tables",
                 "text",
             )
         ),
@@ -130,6 +131,7 @@ except SystemExit as end:
 
 def test_each_package_imports_only_what_the_design_allows() -> None:
     with_click = {
+        "trainer.config_file",
         "trainer.options",
         "trainer.progress",
         "runtime.commands.options",

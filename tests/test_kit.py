@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import kit
@@ -32,6 +33,7 @@ COMMANDS = {
     "inspect": ["inspect", "model.onnx"],
     "selftest": ["selftest", "model.onnx"],
     "bench": ["bench", "model.onnx", "--seconds", "0.1"],
+    "completion": ["completion", "bash"],
 }
 FIGURES = {f"{part}_{name}": 0.5 for part in ("train", "test") for name in ("loss", "accuracy")}
 RUN = {  # files of a run
@@ -39,7 +41,8 @@ RUN = {  # files of a run
     "predictions.csv": "image,target,label,probability\n0,a,a,0.75\n1,b,a,0.5\n",
     "history.csv": "epoch,test_loss,test_accuracy\n1,0.5,0.5\n",
 }
-PROGRESS = ("digits: ", "weight decay ", "epoch ", "144 held-out ", "prediction sets: ")  # lines of kit train
+LOADING = "kit train: loading torch and the images"
+PROGRESS = (LOADING, "digits: ", "weight decay ", "epoch ", "144 held-out ", "prediction sets: ")  # lines of kit train
 # The command line as a program that hears Ctrl-C in the way of the first argument, when the module of the second one is
 # imported. Prints a line once kit.py runs, where it imports click.
 PROGRAM = """
@@ -121,10 +124,66 @@ def test_version(run_kit: Kit) -> None:
     assert run_kit("--version").stdout.startswith("kit, version ")
 
 
-@pytest.mark.parametrize("arguments", [["no-such-command"], ["--no-such-option"]])
-def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
+@pytest.mark.spawns
+def test_kit_train_says_at_once_that_it_loads(tmp_path: Path) -> None:
+    """Before numpy and torch are imported: within 0.3 s, and what the machine takes to start Python besides."""
+
+    def first_line(*arguments: str) -> tuple[float, str]:
+        started = time.monotonic()
+        with subprocess.Popen([sys.executable, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr
+            line = process.stderr.readline()
+            seconds = time.monotonic() - started
+            process.kill()
+        return seconds, line
+
+    plain = min(first_line("-c", "pass")[0] for _ in range(3))
+    found = [first_line("-m", "kit", "train", "--data", "missing") for _ in range(3)]
+    assert {line for _, line in found} == {f"{LOADING}\n"}
+    assert min(seconds for seconds, _ in found) < 0.3 + 3 * plain
+
+
+def test_only_a_training_says_that_it_loads(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LOADING not in run_kit("train", "--help").output
+    monkeypatch.setenv("RANK", "1")
+    assert LOADING not in run_kit("train", "--data", "missing").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["no-such-command"], 2, "No such command 'no-such-command'.\n"),
+        (["clasify"], 2, "No such command 'clasify'. Did you mean 'classify'?\n"),
+        (["--no-such-option"], 2, "No such option '--no-such-option'"),
+        (["train", "--epohcs", "3"], 2, "'--epochs'"),
+        (["train", "--data", "fashion_mnst"], 1, "found 'fashion_mnst': did you mean fashion-mnist?\n"),
+        (["train", "--data", "photos"], 1, "found 'photos'\n"),
+    ],
+)
+def test_wrong_calls(run_kit: Kit, arguments: list[str], status: int, message: str) -> None:
     result = run_kit(*arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert message in result.stderr
+
+
+@pytest.mark.spawns
+@pytest.mark.parametrize("name", kit.SHELLS)
+def test_completion(run_kit: Kit, name: str) -> None:
+    """Its script is one of that shell, where it is installed, and asks kit."""
+    result = run_kit("completion", name)
+    assert result.exit_code == 0
+    assert f"_KIT_COMPLETE={name}_complete" in result.stdout
+    if shutil.which(name):
+        subprocess.run([name, "-n"], input=result.stdout, text=True, check=True)
+
+
+@pytest.mark.parametrize(("words", "found"), [("kit ca", ["plain,calibrate"]), ("kit bench --bu", ["plain,--budget"])])
+def test_what_is_completed(monkeypatch: pytest.MonkeyPatch, words: str, found: list[str]) -> None:
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    monkeypatch.setenv("_KIT_COMPLETE", "bash_complete")
+    result = CliRunner().invoke(kit.main, prog_name="kit")
+    assert (result.exit_code, result.stdout.splitlines(), result.stderr) == (0, found, "")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +247,8 @@ def test_ctrl_c_in_an_import(way: str, module: str, name: str, folder: Path) -> 
     """Where a library catches it, makes an error of its own of it, or Python cannot raise it, too."""
     before = set(folder.iterdir())
     process = start(folder, way, module, COMMANDS[name])
-    assert process.communicate(timeout=60) == ("", "kit: interrupted\n")
+    before_it = f"{LOADING}\n" if name == "train" and module != "click" else ""
+    assert process.communicate(timeout=60) == ("", f"{before_it}kit: interrupted\n")
     assert process.returncode == 130
     assert set(folder.iterdir()) == before
 

@@ -19,6 +19,7 @@ from runtime.errors import KitError, needs_extra
 from runtime.text import as_json, complain, printable, say
 
 from .config import FitConfig
+from .config_file import repeating
 from .decisions.describing import described, remedy
 from .errors import UnmetError
 from .features.kinds import KINDS, FeatureSettings
@@ -47,18 +48,20 @@ def train(
     resume: bool,
     report: bool,
     as_document: bool,
+    config_file: Path | None,
     **settings: Any,
 ) -> None:
     """Fit softmax regression to images and write a run's folder.
 
-    It holds the checkpoint model.safetensors, history.csv, report.json, MODEL_CARD.md and four plots. An unfinished fit
-    is saved after each epoch, beside an earlier model until it is done. Ctrl-C stops after the current minibatch;
-    --resume continues from there and ends with the same weights. Processes started by torchrun share the work; only the
-    first one writes.
+    It holds the checkpoint model.safetensors, history.csv, report.json, MODEL_CARD.md, plots, and train.toml, which
+    repeats it by --config. An unfinished fit is saved after each epoch, beside an earlier model until it is done.
+    Ctrl-C stops after the current minibatch; --resume continues from there and ends with the same weights. Processes
+    started by torchrun share the work; only the first one writes.
     """
     if start and resume:
         raise click.UsageError("expected --from or --resume, found both: --resume also continues a run that had --from")
     config, about = FitConfig(**taken(settings, FitConfig)), FeatureSettings(**taken(settings, FeatureSettings))
+    command = repeating(click.get_current_context())
     with needs_extra("train", "kit train"):
         from . import distributed
         from .data.device import choose_device
@@ -71,8 +74,9 @@ def train(
         dataset = _load(data, settings, features, about, config.seed, progress, group)
         again = resume or distributed.restarted()
         folder = out or group.shared(folder_for(dataset.name, resume=again) if group.rank == 0 else Path())
-        inputs = [] if data in NAMES else [data]
-        run = Run(folder, dataset, plots=report, inputs=inputs, say=progress.say) if group.rank == 0 else None
+        inputs = [path for path in (config_file, None if data in NAMES else data) if path]
+        making = partial(Run, folder, dataset, plots=report, inputs=inputs, command=command, say=progress.say)
+        run = making() if group.rank == 0 else None
         with run.locked() if run else nullcontext():
             progress.say(f"{_summary(dataset)}; on {device.type}" + (f", {group.size} processes" * (group.size > 1)))
             _fit_or_show(
@@ -215,13 +219,17 @@ def _conclude(fitted: "Fit", config: FitConfig, progress: Progress, run: "Run | 
 
 
 def _print_finished(run: "Run", progress: Progress, as_document: bool) -> None:
+    """Print the figures, and then draw the plots, which takes longer."""
     from .report.folders import older_artefacts
 
-    _print(run.report(), as_document)
-    if not as_document:
-        say(f"wrote {printable(run.checkpoint_path)}")
-    for path in older_artefacts(run.folder):
-        progress.say(f"{path} is of an earlier checkpoint: export it again")
+    try:
+        _print(run.report(), as_document)
+        if not as_document:
+            say(f"wrote {printable(run.checkpoint_path)}")
+        for path in older_artefacts(run.folder):
+            progress.say(f"{path} is of an earlier checkpoint: export it again")
+    finally:
+        run.draw()
 
 
 @contextmanager

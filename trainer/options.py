@@ -11,6 +11,7 @@ from runtime.data.unreadable import MAX_UNREADABLE
 from runtime.image import FITS
 
 from .config import CLASS_WEIGHTS, DEVICES, EPOCHS, FitConfig, SgdSettings
+from .config_file import CONFIG, read_config
 from .features.kinds import FILTERS, KINDS, LAYOUTS, LEAST_FILTERS, MOST_FILTERS
 from .solvers.schedules import SCHEDULES
 
@@ -138,6 +139,9 @@ MEMORY_LIMIT = click.option(
     "[default: half of the free memory]",
 )  # fmt: skip
 RUN = (  # the run
+    click.option("--config", CONFIG, type=click.Path(path_type=Path), metavar="FILE", is_eager=True,
+                  callback=read_config,
+                  help="TOML file with these options, as the train.toml of a run; those given here win."),
     click.option("--out", type=click.Path(path_type=Path, file_okay=False),
                   help="Output folder of the run.  [default: runs/<data name>]"),
     MEMORY_LIMIT,

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from runtime.tables import table
 from runtime.text import as_json, printable, say
 
 from .checkpoint import RUNS
@@ -28,7 +29,7 @@ def runs(folder: Path, as_document: bool) -> None:
         say(f"no runs below {printable(folder)}: `kit train` makes one")
     else:
         head = ("run", "data", "features", "training images", "epochs", "test accuracy", "test loss", "")
-        say("\n".join(_table([head, *map(_row, found)])))
+        say("\n".join(table([head, *map(_row, found)])))
 
 
 @click.command()
@@ -92,7 +93,7 @@ def _compared(found: dict[str, Any]) -> Iterator[str]:
         )
         for row in found["figures"]
     ]
-    yield from _table([head, *rows])
+    yield from table([head, *rows])
     gain = found["difference"]
     says = "a difference is shown" if gain["shown"] else "no difference is shown"
     yield (
@@ -112,7 +113,7 @@ def _compared(found: dict[str, Any]) -> Iterator[str]:
         )
         for row in found["classes"][:SHOWN]
     ]
-    yield from _table([("label", "test images", "recall, first", "second", "difference", ""), *classes])
+    yield from table([("label", "test images", "recall, first", "second", "difference", ""), *classes])
 
 
 def _curves(history: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -129,7 +130,7 @@ def _curves(history: Sequence[dict[str, Any]]) -> Iterator[str]:
             for run, curve in zip(runs, curves, strict=True) if curve
         ]  # fmt: skip
         title = f"{name.replace('_', ' ')} by epoch, before calibration"
-        yield from _table([(title, "", "first → last", ""), *rows])
+        yield from table([(title, "", "first → last", ""), *rows])
         yield ""
 
 
@@ -139,8 +140,3 @@ def _bars(curve: Sequence[float], lowest: float, highest: float) -> str:
     shown = [*curve[:-1:step], curve[-1]]
     scale = (len(BARS) - 1) / (highest - lowest or 1.0)
     return "".join(BARS[round((value - lowest) * scale)] for value in shown)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

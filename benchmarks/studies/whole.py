@@ -102,7 +102,9 @@ def instrumented(data: str, data_dir: str) -> dict[str, float]:
         import trainer.report.plots
 
         clock.note("import matplotlib")
-        Run(Path(name), dataset, plots=True).save(fitted)
+        run = Run(Path(name), dataset, plots=True)
+        run.save(fitted)
+        run.draw()
         clock.note("draw the plots")
         parts["draw the plots"] -= saves[-1]
     return parts

@@ -22,10 +22,11 @@ from ..errors import ArtefactError, KitError, SelfTestError
 from ..loading import load
 from ..processes import cpus
 from ..session import AUTO, ONNXRUNTIME, onnxruntime
+from ..tables import table
 from ..text import as_json, complain, printable, say
 from . import footprints
 from .fresh import fresh_process
-from .options import backend_option
+from .options import ARTEFACT, backend_option
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ def read_budget(_context: click.Context, _option: click.Parameter, text: str) ->
 
 
 @click.command()
-@click.argument("artefacts", metavar="ARTEFACT...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("artefacts", metavar="ARTEFACT...", type=ARTEFACT, nargs=-1, required=True)
 @click.option(
     "--budget",
     metavar="NAME=NUMBER,...",
@@ -112,7 +113,9 @@ def bench(
         footprints.entry(path, targets, in_c) if is_source(path) else _entry(path, seconds, backend)
         for path in artefacts
     ]
-    say(as_json(entries) if as_document else "\n".join(_tables(entries)))
+    lines = list(_tables(entries))
+    if as_document or lines:
+        say(as_json(entries) if as_document else "\n".join(lines))
     complaints = [line for entry in entries for line in _complaints(entry, others)]
     for line in complaints:
         complain(line)
@@ -236,9 +239,9 @@ def _complaints(entry: dict[str, Any], budget: dict[str, float]) -> Iterator[str
 
 def _tables(entries: list[dict[str, Any]]) -> Iterator[str]:
     """Show what runs on this device in one table, and a model in C in one of its own."""
-    here = [entry for entry in entries if "targets" not in entry]
+    here = [entry for entry in entries if "targets" not in entry and "error" not in entry]
     if here:
-        yield _table(here, here[0].get("machine") or machine(Path(here[0]["artefact"]), AUTO))
+        yield _table(here, here[0]["machine"])
     for entry in entries:
         if "targets" in entry:
             yield printable(entry["artefact"])
@@ -250,11 +253,8 @@ def _table(entries: list[dict[str, Any]], machine: dict[str, Any]) -> str:
     rows += [
         [printable(entry["artefact"]), *(_cell(entry[name], style) for name, (_, style) in COLUMNS.items())]
         for entry in entries
-        if "error" not in entry
     ]
-    first, *rest = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], rest)]) for row in rows]
-    return "\n".join([*table, ", ".join(f"{name} {value}" for name, value in machine.items())])
+    return "\n".join([*table(rows, numbers=True), ", ".join(f"{name} {value}" for name, value in machine.items())])
 
 
 def _cell(figure: float | None, style: str) -> str:

@@ -24,7 +24,7 @@ from ..skew.first_images import LOOK_AT, SkewWarning
 from ..skew.measures import findings
 from ..text import as_json, complain, printable, say
 from .answers import as_items, as_lines
-from .options import backend_option
+from .options import ARTEFACT, backend_option
 
 STANDARD_INPUT = "-"
 ACCEPTING = STORED, ALL = "stored", "all"
@@ -34,7 +34,7 @@ CLEAR_LINE = "\r\x1b[K"
 
 @click.command()
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="The artefact, an .onnx or .ort file.")
+@click.option("--model", type=ARTEFACT, required=True, help="The artefact, an .onnx or .ort file, or its run's folder.")
 @backend_option
 @click.option("--top-k", type=click.IntRange(1), help="Labels to list for each image.  [default: 1]")
 @click.option("--json", "json", is_flag=True, help="Print the predictions, or a summary of those written, as JSON.")

@@ -12,16 +12,16 @@ from ..data.unreadable import MAX_UNREADABLE
 from ..digest import digest
 from ..evaluation import answer, figures
 from ..loading import load
+from ..tables import room, table
 from ..text import as_json, complain, printable, say
-from .options import backend_option
+from .options import ARTEFACT, CHECKPOINT, backend_option
 
-CHECKPOINT = "model.safetensors"
 COLUMNS = 20  # of a confusion matrix in text
 DATA_DIR = "data"
 
 
 @click.command()
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="The artefact, an .onnx or .ort file.")
+@click.option("--model", type=ARTEFACT, required=True, help="The artefact, an .onnx or .ort file, or its run's folder.")
 @click.option("--data", required=True, metavar="NAME|DIR|FILE", help="Data set, named as for kit train --data.")
 @click.option("--data-dir", type=click.Path(path_type=Path), envvar="KIT_DATA_DIR", show_envvar=True,
               help="Folder of torchvision's data sets.  [default: data]")  # fmt: skip
@@ -88,17 +88,17 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     )
     yield from _decided(found.get("decision", {}))
     labels = [printable(label) for label in found["per_class"]]
-    width = max(5, *map(len, labels))
-    yield f"\n{'label':<{width}}  precision  recall      f1  images"
-    for label, row in zip(labels, found["per_class"].values(), strict=True):
-        yield (
-            f"{label:<{width}}  {row['precision']:9.4f}  {row['recall']:6.4f}  {row['f1']:6.4f}  {row['images']:>6,}"
-        )
-    if len(labels) > COLUMNS:
+    rows = [
+        (label, *(f"{row[name]:.4f}" for name in ("precision", "recall", "f1")), f"{row['images']:,}")
+        for label, row in zip(labels, found["per_class"].values(), strict=True)
+    ]
+    yield ""
+    yield from table([("label", "precision", "recall", "f1", "images"), *rows], numbers=True)
+    matrix, width = found.get("confusion_matrix", [[0]]), max(5, *map(len, labels))
+    size = max(len(str(count)) for row in matrix for count in row)
+    if len(labels) > COLUMNS or width + len(labels) * (2 + size) > room():
         yield f"\nconfusion matrix: {len(labels)} × {len(labels)}, in --json"
         return
-    matrix = found["confusion_matrix"]
-    size = max(len(str(count)) for row in matrix for count in row)
     yield "\nconfusion matrix: a row for each true label, a column for each predicted one"
     for label, row in zip(labels, matrix, strict=True):
         yield f"{label:<{width}}  {'  '.join(f'{count:>{size}}' for count in row)}"

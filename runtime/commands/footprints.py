@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import tables
 from ..c.footprint import Footprint, beyond, footprints
 from ..c.programs import AVR
 from ..c.reading import read_source
@@ -50,8 +51,7 @@ def table(found: Mapping[str, Footprint]) -> list[str]:
     for target, taken in found.items():
         unit = " cycles" if target == AVR else ""
         rows.append((target, *(f"{value:,}" for value in taken[:-1]), f"{taken.instructions:,.0f}{unit}"))
-    first, *rest = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], rest)]) for row in rows]
+    return tables.table(rows, numbers=True)
 
 
 def entry(path: Path, targets: Sequence[str], budget: Mapping[str, float]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ..seal import format_of
 from ..session import Settings
 from ..text import as_json, complain, printable, say
 from ..web.reading import is_web, read_web
+from .options import ARTEFACT
 
 # The entries that torch.jit.save writes, and torch.export.save since torch 2.8, and before it.
 ZIP_FORMATS = {"torchscript": r"[^/]+/constants\.pkl", "pt2": r"[^/]+/archive_format|serialized_exported_program\.json"}
@@ -34,7 +35,7 @@ SHOWN, LONGEST = 12, 500  # entries of a list, and characters of a line, in the 
 
 
 @click.command()
-@click.argument("artefact", type=click.Path(path_type=Path))
+@click.argument("artefact", type=ARTEFACT)
 @click.option("--json", "as_document", is_flag=True, help="Print the description as JSON.")
 def inspect(artefact: Path, as_document: bool) -> None:
     """Describe ARTEFACT, in any format that `kit export` writes: labels, image contract, provenance and more.

@@ -12,11 +12,11 @@ from ..loading import load
 from ..text import printable, say
 from ..web.model import WebModel
 from ..web.reading import is_web
-from .options import backend_option
+from .options import ARTEFACT, backend_option
 
 
 @click.command()
-@click.argument("artefact", type=click.Path(path_type=Path))
+@click.argument("artefact", type=ARTEFACT)
 @click.option(
     "--target", "targets", type=click.Choice(list(TARGETS)), multiple=True,
     help="Of a model in C: what to compile it for; others than host are emulated. May be given again.  [default: host]",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def open_labelled(
     if not os.path.lexists(given):
         raise DataError(
             f"expected one of {', '.join(NAMES)}, or a folder, an archive or a table of images, or Parquet, "
-            f"found {given!r}"
+            f"found {given!r}{_like(given)}"
         )
     path = Path(given)
     if is_table(given) and not os.path.isdir(given):  # noqa: PTH112 - Path raises for a name that is too long
@@ -85,6 +86,12 @@ def open_labelled(
 
         return LabelledFiles(Archive(path), columns)
     return LabelledFiles(Folder(path), columns)
+
+
+def _like(name: str) -> str:
+    """Name the data set that is most like a name, if one is."""
+    close = get_close_matches(name.lower().replace("_", "-"), NAMES, n=1)
+    return f": did you mean {close[0]}?" if close else ""
 
 
 def check_trainable(where: str, labels: Sequence[str], parts: Mapping[str, NDArray[np.int64]]) -> None:

@@ -3,10 +3,13 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from export.formats import FORMATS
+from export.errors import ExportError
+from export.formats import FORMATS, Format
+from runtime.errors import MissingExtraError, ToolchainError
 from tests.interpreter import Kit
 from tests.node import needs_node
 from trainer import Checkpoint, save_checkpoint
@@ -171,3 +174,31 @@ def test_options_that_fit_no_file(run_kit: Kit, checkpoint: Checkpoint, argument
     assert (result.exit_code, result.stdout) == (1, "")
     assert message in result.stderr
     assert [path.name for path in Path("runs/digits").iterdir()] == ["model.safetensors"]
+
+
+def test_every_format_whose_tools_are_there(runs: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are named, with what to install; a setting of some formats is for these alone."""
+    missing = MissingExtraError("exporting to .pt2 needs torch: pip install 'softmax-kit[train]'")
+    failures = {"pt2": missing, "c": ToolchainError("no compiler"), "arduino": ExportError("refused")}
+
+    def load(kind: Format) -> Any:
+        (name,) = (name for name, other in FORMATS.items() if other is kind)
+        if name in failures:
+            raise failures[name]
+        return load_module(kind)
+
+    load_module = Format.load
+    monkeypatch.setattr(Format, "load", load)
+    result = runs("export", "--format", "all", "--opset", "14", "--json")
+    assert result.exit_code == 0
+    written = [report["format"] for report in json.loads(result.stdout)]
+    assert {"onnx", "onnx-int8", "torchscript"} <= set(written)
+    assert result.stderr.splitlines()[1:] == [
+        f"kit: not exported to pt2: {missing}",
+        "kit: not exported to c: no compiler",
+        "kit: not exported to arduino: refused",
+    ]
+    failures |= dict.fromkeys(FORMATS, ExportError("refused"))
+    result = runs("export", "--format", "all")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.count("kit: not exported to ") == len(FORMATS)

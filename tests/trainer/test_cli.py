@@ -17,9 +17,9 @@ from PIL import Image
 
 from tests.interpreter import Kit, run_python
 from tests.runtime.deep import deep, png
-from trainer import load_checkpoint
+from trainer import TrainerError, load_checkpoint
 
-RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "predictions.csv", "report.json"}
+RUN = {"MODEL_CARD.md", "history.csv", "model.safetensors", "predictions.csv", "report.json", "train.toml"}
 PICTURES = {"confusion.png", "curves.png", "mistakes.png", "probabilities.png", "report.html", "weights.png"}
 SHORT = ["--data", "digits", "--no-report"]
 DATA_SETS = "fashion-mnist, mnist, kmnist, cifar10, digits, or a folder, an archive or a table of images, or Parquet"
@@ -50,7 +50,7 @@ def test_a_run(run_kit: Kit) -> None:
         f"test accuracy {report['figures']['test_accuracy']:.4f}, loss {report['figures']['test_loss']:.4f}",
         "wrote runs/digits/model.safetensors",
     ]
-    lines = result.stderr.splitlines()
+    lines = result.stderr.splitlines()[1:]
     assert lines[0].startswith(
         "digits: 1,437 training and 360 test images, 8×8×1, 10 labels: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; on "
     )
@@ -159,7 +159,7 @@ def test_sixteen_bits_and_unreadable_images(run_kit: Kit) -> None:
     assert refused.exit_code == 1
     assert "kit: photos: expected at most 1% of the images to be unreadable, found 2 of 22" in refused.stderr
     result = run_kit(*train, "--max-unreadable", "0.1")
-    assert result.stderr.splitlines()[:4] == [
+    assert result.stderr.splitlines()[1:5] == [
         "photos: 20 of 22 training images have 16-bit pixels, of up to 4,000: shifted by 4 to 8 bits (--shift)",
         "photos: left out 2 of 22 images, which cannot be read:",
         *(
@@ -173,7 +173,7 @@ def test_sixteen_bits_and_unreadable_images(run_kit: Kit) -> None:
     assert run_kit(*evaluate).exit_code == 1
     answer = run_kit(*evaluate, "--max-unreadable", "0.1", "--json")
     assert json.loads(answer.stdout)["accuracy"] == 1
-    assert answer.stderr.splitlines() == result.stderr.splitlines()[1:4]
+    assert answer.stderr.splitlines() == result.stderr.splitlines()[2:5]
     assert "shifted by" not in run_kit(*train, "--max-unreadable", "1", "--shift", "8", "--out", "other").stderr
 
 
@@ -234,7 +234,9 @@ def test_without_torch(tmp_path: Path) -> None:
     result = run_python(code, cwd=tmp_path, without=["torch", "torchvision", "sklearn"])
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr == "kit: kit train needs torch, which is not installed: pip install 'softmax-kit[train]'\n"
+    assert result.stderr.splitlines()[1:] == [
+        "kit: kit train needs torch, which is not installed: pip install 'softmax-kit[train]'"
+    ]
 
 
 def test_a_folder_that_cannot_take_the_run(run_kit: Kit) -> None:
@@ -287,8 +289,25 @@ kit.main(["train", "--data", "digits", "--solver", "sgd", "--epochs", "1", "--ou
 """
     result = run_python(code, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert [line.split()[0] for line in result.stderr.splitlines()] == ["digits:", "epoch", "144", "prediction"]
+    assert [line.split()[0] for line in result.stderr.splitlines()] == ["kit", "digits:", "epoch", "144", "prediction"]
     assert names(tmp_path / "run") == RUN | PICTURES
+
+
+def test_figures_come_before_the_plots(run_kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose plots fail has its checkpoint, and none of an earlier run's plots."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise TrainerError("no room")
+
+    run = ["train", "--data", "digits", "--epochs", "1", "--out", "run"]
+    assert run_kit(*run).exit_code == 0
+    monkeypatch.setattr("trainer.report.plots.write_plots", fail)
+    result = run_kit(*run, "--seed", "1")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "kit: no room")
+    assert result.stdout.splitlines()[-1] == "wrote run/model.safetensors"
+    assert names(Path("run")) == RUN
+    checkpoint = load_checkpoint("run/model.safetensors")
+    assert (checkpoint.progress, checkpoint.provenance["settings"]["seed"]) == (None, 1)
 
 
 @pytest.fixture

@@ -115,6 +115,7 @@ def test_kit_train_under_torchrun(tmp_path: Path) -> None:
         "model.safetensors",
         "predictions.csv",
         "report.json",
+        "train.toml",
     ]
 
 

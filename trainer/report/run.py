@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +28,7 @@ from ..epoch import Epoch
 from ..errors import CheckpointError, TrainerError
 from ..fitted import Fit
 from .data_section import ACROSS
-from .files import CARD, CONFUSION, HISTORY, PAGE, PLOTS, PREDICTIONS, REPORT, UNFINISHED
+from .files import CARD, COMMAND, CONFUSION, HISTORY, PAGE, PLOTS, PREDICTIONS, REPORT, UNFINISHED
 from .html import report_page
 from .model_card import model_card
 from .tables import as_csv, predictions_csv
@@ -43,6 +44,7 @@ class Run:
 
     plots: whether to draw them when training ends.
     inputs: files and folders that the data were read from.
+    command: the options that repeat the run, TOML; None for none. A resumed fit keeps those that it began with.
     say: prints notes.
     Raises TrainerError where its files cannot be written, before anything is trained.
     """
@@ -54,18 +56,20 @@ class Run:
         *,
         plots: bool,
         inputs: Sequence[FilePath] = (),
+        command: bytes | None = None,
         say: Callable[[str], None] = note,
     ) -> None:
         self.folder, self.checkpoint_path = folder, folder / FILE_NAME
-        self._data, self._plots, self._say = data, plots, say
+        self._data, self._plots, self._command, self._say = data, plots, command, say
         check_name(folder, TrainerError, inputs)
         self._many = len(data.labels) > MATRIX_CLASSES
         more = (*((*PLOTS, PAGE) if plots else ()), *([CONFUSION] if self._many else ()))
-        for name in (HISTORY, REPORT, CARD, PREDICTIONS, FILE_NAME, *more):
+        for name in (HISTORY, COMMAND, REPORT, CARD, PREDICTIONS, FILE_NAME, *more):
             check_target(folder / name, TrainerError, inputs)
         before = any(os.path.lexists(folder / name) for name in (HISTORY, FILE_NAME))
         self._unfinished = folder / UNFINISHED if before else folder
         self._wrote = False
+        self._rest: Callable[[], None] | None = None
 
     @property
     def unfinished_path(self) -> Path:
@@ -90,19 +94,29 @@ class Run:
                 checkpoint = load_checkpoint(folder / FILE_NAME)
                 if checkpoint.progress is not None:
                     self._unfinished = folder
+                    with suppress(OSError):  # of an earlier version
+                        self._command = (folder / COMMAND).read_bytes()
                 return checkpoint
         return None
 
     def save(self, fit: Fit) -> None:
-        """Write history.csv, the report of a finished fit, and then the checkpoint. Raises TrainerError."""
+        """Write history.csv, the report of a finished fit but for plots, and the checkpoint. Raises TrainerError."""
         folder = self.folder if fit.finished else self._unfinished
         self._wrote = True
         write_atomic(folder / HISTORY, history_csv(fit.history).encode(), TrainerError)
+        if self._command:
+            write_atomic(folder / COMMAND, self._command, TrainerError)
         if fit.finished:
             self._write_report(fit)
         save_checkpoint(fit.checkpoint, folder / FILE_NAME)
         if fit.finished:
             discard_unfinished(self.folder / UNFINISHED)
+
+    def draw(self) -> None:
+        """Draw the plots of the finished fit that was saved, and write report.html. Raises TrainerError."""
+        if self._rest:
+            self._rest()
+            self._rest = None
 
     def discard(self) -> None:
         """Remove the unfinished fit that was saved, if one was; an earlier one stays."""
@@ -149,8 +163,8 @@ class Run:
         self._write(CARD, model_card(report, confusion, plots=self._plots, decision=decision))
         if self._plots:
             accepted = metrics.get("decision", {}).get("accepted")
-            self._draw(fit, confusion, probabilities, before=before, accepted=accepted)
-            self._write(PAGE, report_page(self.folder, report, self._data.test, probabilities))
+            self._discard_plots()
+            self._rest = partial(self._draw, fit, report, confusion, probabilities, before=before, accepted=accepted)
 
     def _audited(self) -> dict[str, Any]:
         """Look for the mistakes in the data that are cheap to find; say where the test images are no others."""
@@ -181,7 +195,10 @@ class Run:
         decision = checkpoint.decision or Decision()
         return decision_metrics(decision, checkpoint.labels, test.targets.numpy(), probabilities, familiarity)
 
-    def _draw(self, fit: Fit, confusion: NDArray[np.int64], probabilities: NDArray[np.float32], **more: Any) -> None:
+    def _draw(
+        self, fit: Fit, report: dict[str, Any], confusion: NDArray[np.int64], probabilities: NDArray[np.float32],
+        **more: Any,
+    ) -> None:  # fmt: skip
         with _folder_of_matplotlib(self.folder):
             from .plots import write_plots
 
@@ -199,6 +216,13 @@ class Run:
                 named=self._data.test.names,
                 say=self._say,
             )
+        self._write(PAGE, report_page(self.folder, report, self._data.test, probabilities))
+
+    def _discard_plots(self) -> None:
+        """Remove those of an earlier run, which would stand for this one where drawing fails."""
+        with writable(self.folder, TrainerError):
+            for name in (*PLOTS, PAGE):
+                (self.folder / name).unlink(missing_ok=True)
 
     def _discard_confusion(self) -> None:
         """Remove the confusion matrix of an earlier run, if its report names it."""
@@ -224,7 +248,7 @@ def _figures_before(
 
 def discard_unfinished(folder: Path) -> None:
     """Remove the files of an unfinished fit, and the folder where nothing else is in it."""
-    for name in (FILE_NAME, HISTORY):
+    for name in (FILE_NAME, HISTORY, COMMAND):
         with suppress(OSError):  # of another's; it may stay
             (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # it is not empty

@@ -7,7 +7,7 @@ import pytest
 from export import export
 from export.formats import FORMATS
 from tests.export.features.graphs import convolution, on_features
-from tests.formats import FILES
+from tests.formats import OF_FEATURES
 from trainer import Checkpoint
 
 
@@ -19,4 +19,4 @@ def deep() -> Checkpoint:
 @pytest.fixture(scope="session")
 def deep_exported(deep: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("deep")
-    return {name: export(deep, name, folder / f"model{FORMATS[name].suffix}").path for name in FILES}
+    return {name: export(deep, name, folder / f"model{FORMATS[name].suffix}").path for name in OF_FEATURES}

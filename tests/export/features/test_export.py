@@ -20,12 +20,12 @@ from runtime.artefact import Metadata
 from runtime.decision import Decision
 from runtime.digest import digest
 from tests.export.features.graphs import IMAGE, LABELS, START, convolution, graph_of, on_features, pictures
-from tests.formats import FILES
+from tests.formats import OF_FEATURES
 from tests.interpreter import Kit, run_python
 from trainer import Checkpoint, save_checkpoint
 from trainer.data.features import Features
 
-FLOATS = [name for name, kind in FILES.items() if kind.agreement == 1]
+FLOATS = [name for name, kind in OF_FEATURES.items() if kind.agreement == 1]
 RUN_HERE = [name for name, kind in FORMATS.items() if kind.runs_on == "onnxruntime"]
 IMAGES = pictures(50, 7)
 
@@ -35,7 +35,7 @@ def expected(checkpoint: Checkpoint) -> np.ndarray[Any, Any]:
     return regression(checkpoint, features_of(checkpoint.features, IMAGES).astype(np.float64))
 
 
-@pytest.mark.parametrize("name", list(FILES))
+@pytest.mark.parametrize("name", list(OF_FEATURES))
 def test_it_answers_as_the_trained_model_and_gives_its_features(
     name: str, deep: Checkpoint, deep_exported: dict[str, Path]
 ) -> None:
@@ -52,7 +52,7 @@ def test_it_answers_as_the_trained_model_and_gives_its_features(
         np.testing.assert_allclose(features, trained, rtol=0, atol=0.05 * trained.max())
 
 
-@pytest.mark.parametrize("name", list(FILES))
+@pytest.mark.parametrize("name", list(OF_FEATURES))
 def test_the_same_bytes_twice(name: str, deep: Checkpoint, deep_exported: dict[str, Path], tmp_path: Path) -> None:
     path = export(deep, name, tmp_path / f"again{FORMATS[name].suffix}").path
     assert path.read_bytes() == deep_exported[name].read_bytes()

@@ -277,3 +277,12 @@ def test_a_folder_without_test_images_that_is_not_of_the_training(run_kit: Kit, 
 def test_wrong_calls(run_kit: Kit, arguments: list[str]) -> None:
     result = run_kit("evaluate", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_confusion_matrix_that_is_wider_than_the_terminal(
+    run_kit: Kit, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.commands.evaluate.room", lambda: 30)
+    assert run_kit("evaluate", "--model", model, "--data", "digits").stdout.endswith(
+        "\nconfusion matrix: 10 × 10, in --json\n"
+    )

@@ -97,7 +97,7 @@ def test_a_run_on_features(run_kit: Kit, tmp_path: Path, monkeypatch: pytest.Mon
     arguments = ["train", "--data", "digits", "--features", "patches", "--filters", "8", "--out", "run"]
     assert run_kit(*arguments).exit_code == 0
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        *("model.safetensors", "history.csv", "report.json", "MODEL_CARD.md", "predictions.csv"),
+        *("model.safetensors", "history.csv", "report.json", "MODEL_CARD.md", "predictions.csv", "train.toml"),
         *("curves.png", "confusion.png", "mistakes.png", "probabilities.png", "report.html"),
     }
     card = (tmp_path / "run" / "MODEL_CARD.md").read_text()

@@ -32,8 +32,9 @@ def say(text: str, end: str = "\n") -> None:
 
 
 def complain(message: object) -> None:
-    """Print an error on standard error, in one line."""
-    note(f"kit: {one_line(message)}", style=RED)
+    """Print an error on standard error, in one line; or what is to be noted, which begins with "note: "."""
+    line = one_line(message)
+    note(f"kit: {line}", style="" if line.startswith("note: ") else RED)
 
 
 def note(text: object, style: str = "") -> None:

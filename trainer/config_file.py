@@ -1,9 +1,7 @@
 """The options of `kit train` as a TOML file: read by `--config`, and written to each run's folder."""
 
 import json
-import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,8 @@ def read_config(context: click.Context, option: click.Parameter, path: Path | No
     known = {key_of(each): each for each in context.command.params if each.name != CONFIG}
     for key, value in given.items():
         if key not in known:
+            from difflib import get_close_matches
+
             close = get_close_matches(key, known, n=1)
             advice = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}"
             message = f"{path}: expected an option of kit train, found {key!r}: {advice}"
@@ -70,6 +70,8 @@ def repeating(context: click.Context) -> bytes:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib
+
     data = read_at_most(path, check_regular(path, "a TOML file", ConfigError), MAX_BYTES)
     if len(data) > MAX_BYTES:
         raise ConfigError(f"more than {MAX_BYTES >> 20} MB")

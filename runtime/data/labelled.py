@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +89,8 @@ def open_labelled(
 
 def _like(name: str) -> str:
     """Name the data set that is most like a name, if one is."""
+    from difflib import get_close_matches
+
     close = get_close_matches(name.lower().replace("_", "-"), NAMES, n=1)
     return f": did you mean {close[0]}?" if close else ""
 

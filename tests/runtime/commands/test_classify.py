@@ -153,7 +153,7 @@ def test_the_progress_bar_keeps_out_of_the_lines(redirected: bool, model: Path, 
     os.close(terminal)
     assert process.returncode == 1
     assert ("images  [" in shown) == redirected
-    on_screen = re.split(r"\r\n|\x1b\[K", shown)
+    on_screen = re.split(r"\r\n|\x1b\[K", re.sub(r"\x1b\[\d+m", "", shown))
     assert any(line.startswith(f"kit: {images[1]}: expected an image file") for line in on_screen)
     lines = printed.splitlines() if redirected else [line for line in on_screen if not line.startswith("kit: ")]
     assert [line.split()[0] for line in lines if line] == [str(images[0]), str(images[2])]

@@ -45,10 +45,12 @@ COMMANDS = {
     "inspect": ("runtime.commands.inspect:inspect", "Describe what is in an artefact."),
     "selftest": ("runtime.commands.selftest:selftest", "Run an artefact's golden examples on this device."),
     "bench": ("runtime.commands.bench:bench", "Measure the speed and memory of artefacts on this device."),
-    "completion": ("kit:completion", "Print a script that lets a shell complete commands and options."),
+    "completion": (
+        "runtime.commands.completion:completion",
+        "Print a script that completes commands in a shell.",
+    ),
 }
 SLOW_TO_LOAD = {"train": "torch and the images"}  # what is loaded in silence otherwise, for seconds
-SHELLS = ("bash", "zsh", "fish")
 
 
 class Commands(click.Group):
@@ -220,21 +222,6 @@ def printing() -> Iterator[None]:
 @click.version_option(package_name="softmax-kit", prog_name="kit")
 def main() -> None:
     """Train a small image classifier, export it to one self-contained file, run it without torch."""
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(SHELLS))
-def completion(shell: str) -> None:
-    """Print a script for SHELL, that completes commands, options and their values.
-
-    bash, in ~/.bashrc: eval "$(kit completion bash)". zsh, in ~/.zshrc: eval "$(kit completion zsh)". fish: kit
-    completion fish > ~/.config/fish/completions/kit.fish
-    """
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    if kind is not None:
-        click.echo(kind(main, {}, "kit", "_KIT_COMPLETE").source())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import kit
+from runtime.commands.completion import SHELLS
 from runtime.decision import Decision
 from tests.interpreter import UNMEASURED, Kit
 from trainer import Checkpoint, Dataset, save_checkpoint
@@ -167,7 +168,7 @@ def test_wrong_calls(run_kit: Kit, arguments: list[str], status: int, message: s
 
 
 @pytest.mark.spawns
-@pytest.mark.parametrize("name", kit.SHELLS)
+@pytest.mark.parametrize("name", SHELLS)
 def test_completion(run_kit: Kit, name: str) -> None:
     """Its script is one of that shell, where it is installed, and asks kit."""
     result = run_kit("completion", name)

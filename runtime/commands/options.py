@@ -9,6 +9,7 @@ import click
 from ..backend import BACKENDS
 from ..errors import ArtefactError
 from ..session import AUTO
+from ..web.reading import is_web
 
 CHECKPOINT, IN_RUN = "model.safetensors", "model.onnx"  # in a run's folder
 
@@ -20,7 +21,7 @@ class ArtefactPath(click.Path):
         """Return the artefact's path. Raises ArtefactError for a run that has none."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         # Path raises for a name that is too long
-        if os.path.isfile(path / IN_RUN):  # noqa: PTH113
+        if os.path.isfile(path / IN_RUN) and not is_web(path):  # noqa: PTH113
             return path / IN_RUN
         if os.path.isfile(path / CHECKPOINT):  # noqa: PTH113
             raise ArtefactError(f"{path}: expected {IN_RUN} in the run, found none: kit export {path}")

@@ -134,7 +134,7 @@ def test_a_group_that_cannot_be_reached(run_kit: Kit, monkeypatch: pytest.Monkey
         monkeypatch.delenv(name, raising=False)
     result = run_kit("train", "--data", "digits")
     assert result.exit_code == 1
-    assert result.stderr.startswith("kit: expected to join 2 processes, found: ")
+    assert "\nkit: expected to join 2 processes, found: " in result.stderr
 
 
 def test_an_empty_part_of_a_minibatch_has_no_gradient() -> None:

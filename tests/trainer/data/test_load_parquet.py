@@ -318,7 +318,8 @@ def test_a_file_damaged_in_the_middle(file: Path, run_kit: Kit, cache: Path) -> 
 def test_what_cannot_be_reached(url: str, run_kit: Kit) -> None:
     result = run_kit("train", "--data", url)
     assert result.exit_code == 1
-    (line,) = result.stderr.splitlines()
+    loading, line = result.stderr.splitlines()
+    assert loading.startswith("kit train: loading")
     assert line.startswith(f"kit: {url}: expected ")
 
 

@@ -110,7 +110,7 @@ def test_a_run(run_kit: Kit) -> None:
     result = run_kit("train", "--data", "digits", *options)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
-    assert result.stderr.startswith("digits: 1,437 training and 360 test images")
+    assert "\ndigits: 1,437 training and 360 test images" in result.stderr
     assert report["data"]["train_images"] == 1437
     assert report["features"]["mirror"] is True
     checkpoint = load_checkpoint("runs/digits/model.safetensors")

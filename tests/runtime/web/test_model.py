@@ -14,6 +14,7 @@ from runtime.golden import PNG_ROWS
 from runtime.image import ImageContract
 from runtime.seal import EMPTY_SEAL, seal
 from runtime.web.model import WebModel
+from tests.backends import of_onnxruntime
 from tests.export.c.made import made
 from tests.export.web.made import GREY, artefact, in_float, in_node
 from tests.node import needs_node
@@ -98,6 +99,7 @@ def test_it_takes_what_familiarity_adds_to_a_graph(familiar: Checkpoint, tmp_pat
     np.testing.assert_allclose(found, runtime.load(model).probabilities(images), rtol=0, atol=1e-6)
 
 
+@of_onnxruntime
 def test_a_model_that_it_cannot_run(tmp_path: Path) -> None:
     """An operator that no graph on pixels has is named."""
     proto = onnx.load_model_from_string(artefact(made(3, GREY)))

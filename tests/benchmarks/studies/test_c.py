@@ -114,6 +114,7 @@ def test_everywhere(subject: c.Subject) -> None:
     assert float(rows[-1][4]) <= 2e-5
 
 
+@pytest.mark.slow
 @needs("cortex-m4f")
 def test_costs(subject: c.Subject) -> None:
     rows = cells(costs(subject.ours, subject.images, 640))

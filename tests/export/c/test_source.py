@@ -224,7 +224,10 @@ FITS = [
 ]
 
 
-@pytest.mark.parametrize("size", [(40, 30), (30, 41), (57, 31), (3, 2)])
+@pytest.mark.parametrize(
+    "size",
+    [(40, 30), pytest.param((30, 41), marks=pytest.mark.slow), pytest.param((57, 31), marks=pytest.mark.slow), (3, 2)],
+)
 @pytest.mark.parametrize("image", FITS, ids=str)
 def test_frames_are_fitted_as_by_the_runtime(image: ImageContract, size: tuple[int, int], tmp_path: Path) -> None:
     subject = made(3, image)

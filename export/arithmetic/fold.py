@@ -29,6 +29,18 @@ def fold(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float6
         return weights / temperature, offset
 
 
+def check_pixels(checkpoint: Checkpoint, target: str) -> None:
+    """Raise ExportError for a model on features, in a format that has no graph for them.
+
+    target: what the format is for, such as "browsers".
+    """
+    if checkpoint.features:
+        raise ExportError(
+            f"expected softmax regression on pixels, found a model on the features {checkpoint.features.name!r}: train "
+            f"on pixels for {target}, or export to onnx"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Folded:
     """The numbers of a float32 artefact, for raw pixels.

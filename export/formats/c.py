@@ -9,10 +9,10 @@ from runtime.c.reading import about
 from runtime.session import ONNXRUNTIME
 from trainer.checkpoint import Checkpoint
 
+from ..arithmetic.fold import check_pixels
 from ..arithmetic.quantise import Quantised
 from ..c.identifiers import identifier
 from ..c.source import readme, sources
-from ..errors import ExportError
 from ..gate.parity import Answer
 from . import onnx_int8
 from .compatibility import Target
@@ -22,11 +22,7 @@ __all__ = ["in_8_bits", "open_artefact", "prepare", "write"]
 
 def prepare(checkpoint: Checkpoint) -> Quantised:
     """Fold and quantise, as for onnx-int8. Raises ExportError for a model on features."""
-    if checkpoint.features:
-        raise ExportError(
-            f"expected softmax regression on pixels, found a model on the features {checkpoint.features.name!r}: train "
-            "on pixels for C, or export to onnx"
-        )
+    check_pixels(checkpoint, "C")
     return onnx_int8.quantised(checkpoint)
 
 

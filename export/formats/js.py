@@ -7,8 +7,8 @@ from runtime.artefact import Metadata
 from runtime.web.model import WebModel
 from trainer.checkpoint import Checkpoint
 
+from ..arithmetic.fold import check_pixels
 from ..arithmetic.quantise import Quantised
-from ..errors import ExportError
 from ..gate.parity import Answer
 from ..web.source import folder
 from . import onnx_int8
@@ -19,11 +19,7 @@ __all__ = ["in_8_bits", "open_artefact", "prepare", "write"]
 
 def prepare(checkpoint: Checkpoint) -> Quantised:
     """Fold and quantise, as for onnx-int8. Raises ExportError for a model on features."""
-    if checkpoint.features:
-        raise ExportError(
-            f"expected softmax regression on pixels, found a model on the features {checkpoint.features.name!r}: train "
-            "on pixels for browsers, or export to onnx, which onnxruntime-web runs"
-        )
+    check_pixels(checkpoint, "browsers")
     return onnx_int8.quantised(checkpoint)
 
 

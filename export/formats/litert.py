@@ -13,8 +13,7 @@ from trainer.checkpoint import Checkpoint
 
 from ..arithmetic import fold
 from ..arithmetic.centre import Centred
-from ..arithmetic.fold import Folded
-from ..errors import ExportError
+from ..arithmetic.fold import Folded, check_pixels
 from ..gate.parity import Artefact
 from ..litert.graph import Graph
 from ..litert.labels import METADATA, model_metadata, with_labels
@@ -28,17 +27,8 @@ def prepare(checkpoint: Checkpoint) -> Folded | Centred:
 
     Raises ExportError for a model on features.
     """
-    check_pixels(checkpoint)
+    check_pixels(checkpoint, "LiteRT")
     return fold.prepare(checkpoint, block=checkpoint.golden_images[0].size)  # type: ignore[return-value]
-
-
-def check_pixels(checkpoint: Checkpoint) -> None:
-    """Raise ExportError for a model on features."""
-    if checkpoint.features:
-        raise ExportError(
-            f"expected softmax regression on pixels, found a model on the features {checkpoint.features.name!r}: train "
-            "on pixels for LiteRT, or export to onnx"
-        )
 
 
 def write(numbers: Folded | Centred, metadata: Metadata, target: Target) -> bytes:  # noqa: ARG001 - as all formats

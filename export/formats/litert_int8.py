@@ -16,18 +16,19 @@ from trainer.checkpoint import Checkpoint
 
 from ..arithmetic.bound import WHITE
 from ..arithmetic.centre import EXACT
+from ..arithmetic.fold import check_pixels
 from ..arithmetic.quantise import ZERO, Quantised
 from ..litert.graph import Graph
 from . import onnx_int8
 from .compatibility import Target
-from .litert import behind, check_pixels, finish, open_artefact
+from .litert import behind, finish, open_artefact
 
 __all__ = ["open_artefact", "prepare", "write"]
 
 
 def prepare(checkpoint: Checkpoint) -> Quantised:
     """Fold and quantise, as for onnx-int8. Raises ExportError for a model on features."""
-    check_pixels(checkpoint)
+    check_pixels(checkpoint, "LiteRT")
     return onnx_int8.quantised(checkpoint)
 
 

@@ -12,14 +12,14 @@ import click
 from runtime.c.targets import EMULATED
 from runtime.commands import footprints
 from runtime.commands.footprints import TITLES, read_budget, read_frame
-from runtime.errors import MissingExtraError, ToolchainError
+from runtime.errors import ArtefactError, MissingExtraError, SelfTestError, ToolchainError
 from runtime.session import ONNXRUNTIME
 from runtime.tables import table
 from runtime.text import as_json, complain, printable, say
 from trainer.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 
 from .arithmetic.bound import OF_FEATURES
-from .errors import ExportError
+from .errors import BudgetError, ExportError, ParityError
 from .exporting import ExportReport, files_in, output_path
 from .exporting import export as export_checkpoint
 from .formats import COMPILER, FORMATS, Format
@@ -115,30 +115,37 @@ def export(
     checkpoint = load_checkpoint(source)
     data = load_images(checkpoint, verify_on, data_dir) if verify_on else None
     versions = {"opset": opset, "target_ort": target_ort}
-    reports = list(_each(checkpoint, paths, versions, in_c, every=every, tolerance=tolerance, verify_on=data))
-    if not reports:
+    refused: list[str] = []
+    settings: dict[str, Any] = {"tolerance": tolerance, "verify_on": data}
+    reports = list(_each(checkpoint, paths, versions, in_c, refused if every else None, **settings))
+    if reports:
+        say(_as_json(reports) if as_document else _as_text(reports))
+    if refused or not reports:
         sys.exit(1)
-    say(_as_json(reports) if as_document else _as_text(reports))
 
 
 def _each(
-    checkpoint: Checkpoint, paths: Mapping[str, Path], versions: dict[str, Any], in_c: dict[str, Any], *, every: bool,
-    **settings: Any,
+    checkpoint: Checkpoint, paths: Mapping[str, Path], versions: dict[str, Any], in_c: dict[str, Any],
+    refused: list[str] | None, **settings: Any,
 ) -> Iterator[ExportReport]:  # fmt: skip
     """Export to each path.
 
     versions, in_c: settings of formats for onnxruntime, and for compilers.
-    every: whether to name the formats that cannot be written, and go on.
+    refused: None to end at the first format that cannot be written. Else each is named and left out, as one whose tools
+        are missing or that does not take this model; those that the gate or the budget refused are added to it.
     """
+    every = refused is not None
     for name, path in paths.items():
         runs_on = FORMATS[name].runs_on
         more = in_c if runs_on == COMPILER else {} if every and runs_on != ONNXRUNTIME else versions
         try:
             report = export_checkpoint(checkpoint, name, path, **settings, **more)
-        except (ExportError, MissingExtraError, ToolchainError) as error:
-            if not every:
+        except (ExportError, MissingExtraError, ToolchainError, SelfTestError, ArtefactError) as error:
+            if refused is None:
                 raise
             complain(f"not exported to {name}: {error}")
+            if isinstance(error, (ParityError, BudgetError, SelfTestError, ArtefactError)):
+                refused.append(name)
         else:
             yield report
 

@@ -1,4 +1,4 @@
-"""The errors of export; both are a `KitError`."""
+"""The errors of export; all are a `KitError`."""
 
 from runtime.errors import KitError
 
@@ -9,3 +9,7 @@ class ExportError(KitError):
 
 class ParityError(ExportError):
     """The written file does not predict what the trained model predicts, and was not kept."""
+
+
+class BudgetError(ExportError):
+    """A model in C takes more than its budget, and was not kept."""

@@ -11,7 +11,7 @@ from runtime.c.reading import Source
 from runtime.c.targets import EMULATED
 from runtime.image import Pixels
 
-from ..errors import ExportError, ParityError
+from ..errors import BudgetError, ExportError, ParityError
 from .parity import Answer, Gate, answers, compare, probes
 
 FLOAT, INTEGER = 1e-6, 2e-5  # largest differences from onnx-int8's probabilities
@@ -66,7 +66,7 @@ def measure(source: Source, targets: Sequence[str] | None, budget: Mapping[str, 
             f"those of one of {', '.join(EMULATED)}; the file was not kept"
         )
     if errors := list(beyond(budget, found)):
-        raise ExportError(
+        raise BudgetError(
             f"{errors[0]}: raise --budget, or train on smaller images or fewer classes; the file was not kept"
         )
     return found

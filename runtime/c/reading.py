@@ -7,19 +7,21 @@ import json
 import os
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..artefact import EXTRA_FILE, Metadata, from_text
 from ..errors import ArtefactError
-from ..files import read_at_most, reason
+from ..files import check_regular, read_at_most, reason
 from ..origin import raised_by
 
 ABOUT = "c"  # the entry of kit.json that is of C alone
 LIBRARY, README = ".arduino.zip", "README.md"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-LARGEST = 2**28  # bytes of a file
+LARGEST, LARGEST_JSON = 2**30, 2**26  # bytes of a file, and of kit.json
+Read = Callable[[str], bytes]  # a file by its name
 
 
 class Source(NamedTuple):
@@ -47,15 +49,15 @@ def is_source(path: Path) -> bool:
 def read_source(path: Path) -> Source:
     """Read a folder or a library. Raises ArtefactError."""
     try:
-        found = _of_folder(path) if path.is_dir() else _of_library(path)
-        document = found[EXTRA_FILE]
+        read, size = _of_folder(path) if path.is_dir() else _of_library(path)
+        document = read(EXTRA_FILE)
         about = json.loads(document)[ABOUT]
         name, frame = about["name"], about["frame"]
         if not NAME.fullmatch(name) or (frame is not None and [type(side) for side in frame] != [int, int]):
             raise ValueError(f"{ABOUT!r} in {EXTRA_FILE}")
-        files = {file: found[file] for file in (f"{name}.c", f"{name}.h")}
-    except (ArtefactError, OSError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
-        if not raised_by(error, "zipfile"):
+        files = {file: read(file) for file in (f"{name}.c", f"{name}.h")}
+    except Exception as error:  # zip files raise many types
+        if not (isinstance(error, ArtefactError) or raised_by(error)):
             raise
         said = f"no {error.args[0]}" if isinstance(error, KeyError) and error.args else reason(error)
         raise ArtefactError(
@@ -64,21 +66,36 @@ def read_source(path: Path) -> Source:
     metadata = from_text(document)
     others = {name: value for name, value in metadata.others.items() if name != ABOUT}
     metadata = metadata._replace(others=MappingProxyType(others))
-    return Source(name, files, metadata, frame and (frame[0], frame[1]), sum(map(len, found.values())))
+    return Source(name, files, metadata, frame and (frame[0], frame[1]), size)
 
 
-def _of_folder(path: Path) -> dict[str, bytes]:
-    return {file.name: read_at_most(file, file.stat().st_size, LARGEST) for file in path.iterdir() if file.is_file()}
+def _of_folder(path: Path) -> tuple[Read, int]:
+    def read(name: str) -> bytes:
+        file = path / name
+        if not file.is_file():
+            raise KeyError(name)
+        return read_at_most(file, check_regular(file, "a file", ArtefactError), _limit(name))
+
+    return read, sum(file.stat().st_size for file in path.iterdir() if file.is_file())
 
 
-def _of_library(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(read_at_most(path, path.stat().st_size, LARGEST))) as library:
-        found = {}
-        for member in library.infolist():
-            if member.file_size > LARGEST:
-                raise ValueError(f"{member.filename} of {member.file_size:,} bytes")
-            found[member.filename.rpartition("/")[2]] = library.read(member)
-        return found
+def _of_library(path: Path) -> tuple[Read, int]:
+    size = check_regular(path, "a library", ArtefactError, limit=LARGEST)
+    library = zipfile.ZipFile(io.BytesIO(read_at_most(path, size, LARGEST)))
+    members = {member.filename.rpartition("/")[2]: member for member in library.infolist()}
+
+    def read(name: str) -> bytes:
+        member = members[name]
+        if member.file_size > _limit(name):
+            raise ValueError(f"{name} of {member.file_size:,} bytes")
+        return library.read(member)
+
+    return read, sum(member.file_size for member in members.values())
+
+
+def _limit(name: str) -> int:
+    """Bytes that a file may have."""
+    return LARGEST_JSON if name == EXTRA_FILE else LARGEST
 
 
 def files_in(path: Path) -> list[str]:

@@ -241,20 +241,23 @@ def _tables(entries: list[dict[str, Any]]) -> Iterator[str]:
     """Show what runs on this device in one table, and a model in C in one of its own."""
     here = [entry for entry in entries if "targets" not in entry and "error" not in entry]
     if here:
-        yield _table(here, here[0]["machine"])
+        yield _table(here)
     for entry in entries:
         if "targets" in entry:
             yield printable(entry["artefact"])
             yield from footprints.table({target: Footprint(**figures) for target, figures in entry["targets"].items()})
 
 
-def _table(entries: list[dict[str, Any]], machine: dict[str, Any]) -> str:
+def _table(entries: list[dict[str, Any]]) -> str:
     rows = [["artefact", *(title for title, _ in COLUMNS.values())]]
     rows += [
         [printable(entry["artefact"]), *(_cell(entry[name], style) for name, (_, style) in COLUMNS.items())]
         for entry in entries
     ]
-    return "\n".join([*table(rows, numbers=True), ", ".join(f"{name} {value}" for name, value in machine.items())])
+    machines = dict.fromkeys(
+        ", ".join(f"{name} {value}" for name, value in entry["machine"].items()) for entry in entries
+    )
+    return "\n".join([*table(rows, numbers=True), *machines])
 
 
 def _cell(figure: float | None, style: str) -> str:

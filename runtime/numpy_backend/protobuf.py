@@ -63,7 +63,7 @@ def read_model(data: bytes) -> Model:
         return _model(memoryview(data))
     except UnicodeDecodeError:
         raise ArtefactError("expected names and metadata in UTF-8, found other bytes: export it again") from None
-    except (ValueError, TypeError, OverflowError, KeyError, struct.error, MemoryError) as error:
+    except (ValueError, TypeError, OverflowError, KeyError, struct.error) as error:
         if not raised_by(error, "numpy"):
             raise
         raise refusal(error) from error
@@ -123,8 +123,15 @@ def _integers(value: Any) -> list[int]:
     return found
 
 
+def _content(value: Any) -> bytes:
+    """Return a field's bytes, which an integer in its place does not have."""
+    if isinstance(value, int):
+        raise ValueError("an integer in place of text")
+    return bytes(value)
+
+
 def _text(value: Any) -> str:
-    return bytes(value).decode()
+    return _content(value).decode()
 
 
 def _grouped(data: memoryview) -> dict[int, list[Any]]:
@@ -175,7 +182,7 @@ def _attribute(data: memoryview) -> tuple[str, Any]:
         elif number == 3:
             found = _signed(value)
         elif number == 4:
-            found = bytes(value)
+            found = _content(value)
         elif number == 5:
             found = _tensor(value)[1]
         elif number == 8:

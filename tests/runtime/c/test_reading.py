@@ -1,6 +1,7 @@
 """Folders and libraries: whole ones, and damaged, foreign and hostile ones."""
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -65,3 +66,30 @@ def test_libraries_that_are_none(c_library: Path, tmp_path: Path) -> None:
         read_source(path)
     with pytest.raises(ArtefactError, match="found: No such file or directory"):
         read_source(tmp_path / "absent.arduino.zip")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.arduino.zip")
+    with pytest.raises(ArtefactError, match="found a device or a pipe"):
+        read_source(tmp_path / "x.arduino.zip")
+
+
+@pytest.mark.parametrize(("place", "value"), [(8, 99), (6, 1), (-1, 0)])
+def test_libraries_that_cannot_be_unpacked(place: int, value: int, c_library: Path, tmp_path: Path) -> None:
+    """Of an unknown compression, encrypted, and with a damaged stream."""
+    data = bytearray(c_library.read_bytes())
+    with zipfile.ZipFile(c_library) as library:
+        member = next(each for each in library.infolist() if each.filename.endswith("kit.json"))
+    start = member.header_offset
+    if place < 0:
+        place = 30 + len(member.filename)
+        data[start + place : start + place + 20] = b"\xff" * 20
+    else:
+        data[start + place] = value
+        directory = data.index(member.filename.encode(), data.index(b"PK\x01\x02")) - 46
+        data[directory + place + 2] = value
+    path = tmp_path / "x.arduino.zip"
+    path.write_bytes(data)
+    with pytest.raises(ArtefactError, match=r"expected a folder or a library that .* found: .*: export it again"):
+        read_source(path)

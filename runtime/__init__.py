@@ -1,4 +1,4 @@
-"""Run an exported classifier with numpy and onnxruntime alone.
+"""Run an exported classifier with numpy and onnxruntime alone, or numpy where that has no wheel.
 
 ```python
 import runtime

@@ -36,7 +36,7 @@ def load(
     providers: Iterable[str] = (CPU,),
     backend: str = AUTO,
 ) -> Classifier:
-    """Open an ONNX artefact.
+    """Open an artefact: `.onnx`, `.ort` or `.tflite`.
 
     model: its path, its bytes, or a Traversable as importlib.resources has it.
     selftest: whether to run the golden examples first.

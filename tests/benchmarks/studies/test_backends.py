@@ -8,6 +8,7 @@ from benchmarks.studies import backends
 from tests.benchmarks.reading import cells
 
 
+@pytest.mark.slow
 @pytest.mark.spawns
 def test_compare(tmp_path: Path) -> None:
     answers, start = backends.compare("digits", None, tmp_path, rounds=1)

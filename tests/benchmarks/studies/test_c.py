@@ -63,6 +63,7 @@ def test_compare_on_this_machine(subject: c.Subject, tmp_path: Path) -> None:
     assert float(of_peer) < 1e-5
 
 
+@pytest.mark.slow
 @needs("cortex-m3")
 @pytest.mark.usefixtures("peer_alone")
 def test_compare_on_a_target(subject: c.Subject, tmp_path: Path) -> None:

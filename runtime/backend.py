@@ -85,20 +85,20 @@ def chosen(backend: str) -> str:
         backend = os.environ.get("KIT_BACKEND") or AUTO
     if backend not in BACKENDS:
         raise ArtefactError(f"expected a backend out of {', '.join(BACKENDS)}, found {backend!r}")
-    if backend != NUMPY:
-        try:
-            onnxruntime()
-        except ModuleNotFoundError as error:
-            if error.name != ONNXRUNTIME:
-                raise
-            if backend != AUTO:
-                raise ArtefactError(
-                    "expected the backend onnxruntime, found that it is not installed: pip install onnxruntime, or "
-                    "choose numpy"
-                ) from None
-            return NUMPY
-        return ONNXRUNTIME
-    return NUMPY
+    if backend == NUMPY:
+        return NUMPY
+    try:
+        onnxruntime()
+    except ModuleNotFoundError as error:
+        if error.name != ONNXRUNTIME:
+            raise
+        if backend != AUTO:
+            raise ArtefactError(
+                "expected the backend onnxruntime, found that it is not installed: pip install onnxruntime, or choose "
+                "numpy"
+            ) from None
+        return NUMPY
+    return ONNXRUNTIME
 
 
 def check_signature(session: Session, metadata: Metadata) -> None:

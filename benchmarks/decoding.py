@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from .tools.measure import machine, show
+from .tools.measure import machine
+from .tools.page import show
 
 
 @click.command()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from .tools.measure import fashion, fashion_dir, photo_folders, show
+from .tools.measure import fashion, fashion_dir, photo_folders
+from .tools.page import page_option, show
 
 DRAWS = 5  # of ten images a class
 
@@ -18,7 +19,8 @@ DRAWS = 5  # of ten images a class
 @photo_folders
 @fashion
 @click.option("--draws", type=click.IntRange(1), default=DRAWS, show_default=True, help="Draws of ten images a class.")
-def main(flowers: Path | None, cifar: Path | None, data_dir: Path | None, draws: int) -> None:
+@page_option
+def main(flowers: Path | None, cifar: Path | None, data_dir: Path | None, draws: int, page: Path | None) -> None:
     """Compare features by accuracy, size and time on one thread; data sets that are not named are left out."""
     if not (flowers or cifar or data_dir):
         raise click.UsageError("expected --flowers, --cifar or --data-dir, found none: name a data set")
@@ -26,12 +28,14 @@ def main(flowers: Path | None, cifar: Path | None, data_dir: Path | None, draws:
 
     one_thread()
     if flowers:
-        show("Photos of flowers", compare(str(flowers), FLOWERS))
-        show("Photos of flowers, ten a class", compare_few(str(flowers), FLOWERS, draws=draws))
+        show("Photos of flowers", compare(str(flowers), FLOWERS), page, "features-flowers")
+        few = compare_few(str(flowers), FLOWERS, draws=draws)
+        show("Photos of flowers, ten a class", few, page, "features-few")
     if cifar:
-        show("CIFAR-10", compare(str(cifar), CIFAR))
+        show("CIFAR-10", compare(str(cifar), CIFAR), page, "features-cifar")
     if data_dir:
-        show("Fashion-MNIST", compare("fashion-mnist", FASHION, data_dir=str(fashion_dir(data_dir))))
+        fashions = compare("fashion-mnist", FASHION, data_dir=str(fashion_dir(data_dir)))
+        show("Fashion-MNIST", fashions, page, "features-fashion")
 
 
 if __name__ == "__main__":

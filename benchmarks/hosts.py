@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from .tools.measure import show
+from .tools.page import show
 
 
 @click.command()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .tools.measure import fashion, fashion_dir, show
+from .tools.measure import fashion, fashion_dir
+from .tools.page import show
 
 
 @click.command()

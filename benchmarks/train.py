@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
-from .tools.measure import fashion, fashion_dir, show
+from .tools.measure import fashion, fashion_dir
+from .tools.page import page_option, show
 
 DRAWS = 20  # of few images
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -74,13 +75,15 @@ def whole(data_dir: Path | None, rounds: int) -> None:
 @click.option("--cifar", type=click.Path(path_type=Path, exists=True), help="Folder of CIFAR-10 photos.")
 @click.option("--flowers", type=click.Path(path_type=Path, exists=True), help="Folder of photos of flowers.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
-def tuned(data_dir: Path | None, cifar: Path | None, flowers: Path | None, seeds: int) -> None:
+@page_option
+def tuned(data_dir: Path | None, cifar: Path | None, flowers: Path | None, seeds: int, page: Path | None) -> None:
     """Compare default training with a tuned scikit-learn. Set OMP_NUM_THREADS=1 for times that compare."""
     from .studies.tuned import compare, compare_few
     from .tools.sets import sets
 
-    show("Default training and a tuned scikit-learn", compare(sets(data_dir, cifar, flowers), seeds=seeds))
-    show("Default training on few images", compare_few(draws=DRAWS))
+    tables = compare(sets(data_dir, cifar, flowers), seeds=seeds)
+    show("Default training and a tuned scikit-learn", tables, page, "tuned")
+    show("Default training on few images", compare_few(draws=DRAWS), page, "few")
 
 
 @main.command()

@@ -20,7 +20,8 @@ from trainer import Dataset, load_data, load_features
 from trainer.auditing.copies import exact_copies, near_copies
 from trainer.auditing.labels import label_scores, out_of_fold
 
-from ..tools.measure import aimed, fashion, fashion_dir, show, table
+from ..tools.measure import aimed, fashion, fashion_dir, table
+from ..tools.page import show
 
 SHARE, LOOKED_AT = 0.03, 0.05  # of labels that are changed; of the list that is looked at
 SEEDS, COPIES = 5, 300

@@ -15,7 +15,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tools.measure import aimed, check, fashion, fashion_dir, interleaved, process, show, table
+from ..tools.measure import aimed, check, fashion, fashion_dir, interleaved, process, table
+from ..tools.page import show
 
 BACKENDS = ("numpy", "onnxruntime")
 FORMATS = ("onnx", "onnx-int8")

@@ -2,7 +2,7 @@
 
 python -m venv PEERS; PEERS/bin/pip install m2cgen emlearn micromlgen scikit-learn click
 apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib qemu-system-arm
-python -m benchmarks.c --data-dir DIR --peers PEERS/bin/python
+python -m benchmarks.c --data-dir DIR --peers PEERS/bin/python --write docs/benchmarks.md
 
 Flash and RAM are those of a program that classifies an image, linked with --gc-sections, less those of an empty one:
 with the parts of newlib-nano that the code needs, without names of labels and self-test, which the program does not
@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, product
 from pathlib import Path
 from typing import NamedTuple
@@ -30,9 +31,10 @@ from runtime.image import Pixels
 from runtime.session import ONNXRUNTIME
 
 from ..peers.c_code import LABEL, NAME, PEERS, PROBABILITIES, SCORES, Model, written
-from ..tools.measure import fashion, fashion_dir, multiple, show, table
+from ..tools.measure import NONE, Figures, compared, fashion, fashion_dir, table
+from ..tools.page import page_option, show
 from .c_contenders import COUNTED, Answers, Contender, Cost, measure, on_host
-from .c_everywhere import costs, everywhere, of_patches
+from .c_everywhere import costs, everywhere, patches
 
 ON, LEVELS = ("cortex-m0", "cortex-m3", "cortex-m4f"), ("-Os", "-O2")
 IMAGES = 300  # test images that are classified under emulation; on this machine, all
@@ -67,15 +69,17 @@ class Subject(NamedTuple):
     default=THIS,
     help="The Python that has the peers; this one unless given.",
 )
-def main(data_dir: Path | None, images: int, peers: Path) -> None:
+@page_option
+def main(data_dir: Path | None, images: int, peers: Path, page: Path | None) -> None:
     """Compile a model of Fashion-MNIST for this machine and Cortex-M, and run it here and on emulated ones."""
     folder = fashion_dir(data_dir)
     try:
-        versions = [_version(compiler(ON[0])), _version([TARGETS[ON[0]].emulator[0]])]
+        versions = [f"{_version(compiler(ON[0]))}, {_version([TARGETS[ON[0]].emulator[0]])}"]
         with tempfile.TemporaryDirectory(prefix="kit-") as place:
             subject = prepare("fashion-mnist", folder, Path(place), images)
-            tables = chain([", ".join(versions)], ours(subject), compare(subject, Path(place), python=peers.absolute()))
-            show("Models in C", chain(tables, [of_patches("fashion-mnist", folder, Path(place))]))
+            show("Our C", chain(versions, ours(subject), patches("fashion-mnist", folder, Path(place))))
+            peers_too = compare(subject, Path(place), python=peers.absolute())
+            show("Models in C", chain(versions, peers_too), page, "c")
     except ToolchainError as error:
         raise click.ClickException(str(error)) from None
 
@@ -109,7 +113,7 @@ def ours(subject: Subject) -> Iterator[str]:
 
 
 def compare(subject: Subject, place: Path, targets: Sequence[str] = ON, python: Path = THIS) -> Iterator[str]:
-    """Yield tables: what went wrong, what each takes on each target, and what it answers.
+    """Yield tables: what each takes on each target, what it answers, and what went wrong.
 
     place: a folder to work in. targets: emulated ones. python: the Python that has the peers.
     """
@@ -129,17 +133,17 @@ def compare(subject: Subject, place: Path, targets: Sequence[str] = ON, python: 
                 failed.setdefault((name, str(error)), []).append(f"{target} {level}")
             else:
                 answers[name].append(answer)
-    yield table(
-        ("does not work", "where", "what happened"),
-        [(name, ", ".join(where), cell(error)) for (name, error), where in failed.items()],
-    )
-    for where, there in taken.items():
-        yield lay_out(", ".join(where), there)
+    for level in LEVELS if targets else ():
+        yield lay_out(level, {target: taken[target, level] for target in targets})
     yield table(
         ("contender", "pixels", "gives", "largest difference in probability", "labels that differ", "names of labels",
          *CARRIED),
         [(name, *described(ready[name], found, subject)) for name, found in answers.items()],
     )  # fmt: skip
+    yield table(
+        ("does not work", "where", "what happened"),
+        [(name, ", ".join(where), cell(error)) for (name, error), where in failed.items()],
+    )
 
 
 def contenders(subject: Subject, place: Path, python: Path) -> tuple[dict[str, Contender], Failures]:
@@ -162,16 +166,26 @@ def contenders(subject: Subject, place: Path, python: Path) -> tuple[dict[str, C
     return ready, failed
 
 
-def lay_out(where: str, costs: Mapping[str, Cost]) -> str:
-    """Lay out what contenders take, the first of which is ours."""
-    ours = next(iter(costs.values()))
-    rows = []
-    for name, cost in costs.items():
-        shares = [multiple(cost.flash / ours.flash), multiple(cost.instructions / ours.instructions)]
-        sizes = [f"{size:,}" for size in cost[:3]]
-        rows.append((name, sizes[0], shares[0], *sizes[1:], f"{cost.instructions:,.0f}", shares[1]))
-    head = (where, "flash, bytes", "÷ ours", "RAM, bytes", "stack, bytes", "instructions an image", "÷ ours")
-    return table(head, rows)
+def lay_out(level: str, taken: Mapping[str, Mapping[str, Cost]]) -> str:
+    """Lay out what contenders take, the first of which is ours: the ratios, and what they come from.
+
+    taken: by target and contender. RAM and stack are of the last target: on the others they hardly differ.
+    """
+    *_, last = taken
+    costs = [(f"{what}, {target}", target, what) for what in ("flash", "instructions") for target in taken]
+    costs[len(taken) : len(taken)] = [(f"{what}, {last}", last, what) for what in ("ram", "stack")]
+    names = dict.fromkeys(name for there in taken.values() for name in there)
+    found = {
+        name: {key: getattr(taken[target][name], what) for key, target, what in costs if name in taken[target]}
+        for name in names
+    }
+    heads = {key: key for key, *_ in costs}
+    figures = {key: partial(_written, key) for key in heads}
+    return f"`{level}`\n\n{compared(found, heads, figures)}"
+
+
+def _written(key: str, costs: Figures) -> str:
+    return f"{costs[key]:,.0f}" if key in costs else NONE
 
 
 def described(contender: Contender, found: Sequence[Answers], subject: Subject) -> Iterator[str]:

@@ -113,8 +113,8 @@ def costs(path: Path, images: Pixels, weights: int) -> str:
     return table(head, rows)
 
 
-def of_patches(data: str, data_dir: Path | None, place: Path) -> str:
-    """Say how far onnxruntime's answers to a file in 8 bits on patches are from its own in another order of sums."""
+def patches(data: str, data_dir: Path | None, place: Path) -> Iterator[str]:
+    """Yield how far onnxruntime's answers to a file in 8 bits on patches are from its own in another order of sums."""
     from export import export
     from trainer import fit, load_data, load_features
 
@@ -129,7 +129,7 @@ def of_patches(data: str, data_dir: Path | None, place: Path) -> str:
         session = ort.InferenceSession(path, options, providers=[CPU])
         blocks = (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
         answers.append(np.concatenate([session.run([OUTPUT], {INPUT: block})[0] for block in blocks]))
-    return (
+    yield (
         f"onnx-int8 on patches, {len(images):,} images: onnxruntime with its graph optimisations and without differs "
         f"by {np.abs(answers[0] - answers[1]).max():.1e} in probability"
     )

@@ -22,7 +22,8 @@ from trainer.decisions.concluding import logits_of, probabilities_of
 from trainer.decisions.deciding import decide, softmax
 from trainer.decisions.demands import Demands
 
-from ..tools.measure import aimed, fashion, fashion_dir, show, table
+from ..tools.measure import aimed, fashion, fashion_dir, table
+from ..tools.page import show
 from .familiarity import familiarity
 
 SPLITS = 200

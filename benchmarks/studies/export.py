@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from runtime.artefact import INPUT
 
-from ..tools.measure import Figures, aimed, check, fashion, fashion_dir, interleaved, process, show, table
+from ..tools.measure import Figures, aimed, check, fashion, fashion_dir, interleaved, process, table
+from ..tools.page import show
 
 EXPORT = "kit export --format onnx"
 IMPORTS = "python -c 'import numpy, onnxruntime, onnx'"

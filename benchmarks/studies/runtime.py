@@ -17,7 +17,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tools.measure import aimed, check, comparison, fashion, fashion_dir, interleaved, process, show, table
+from ..tools.measure import aimed, check, comparison, fashion, fashion_dir, interleaved, process, table
+from ..tools.page import show
 
 OURS = "classifier.classify(array)"
 BARE = "a bare session.run(None, {'images': x})"

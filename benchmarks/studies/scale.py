@@ -22,8 +22,9 @@ import click
 import numpy as np
 
 from ..tools.bars import drawing
-from ..tools.measure import ROOT, Disturbance, aimed, check, fresh, machine, put, table
+from ..tools.measure import ROOT, Disturbance, aimed, check, fresh, machine, table
 from ..tools.memory import memory
+from ..tools.page import put
 from .growth import BLOCK, CLASSES, SIDE, figures, mapped, write
 
 MB, GB = 10**6, 10**9
@@ -63,7 +64,7 @@ def main(sizes: tuple[int, ...], encoded_most: int, limited_bytes: int, page: Pa
         picture = page.with_suffix(".svg")
         draw(found, picture)
         parts.insert(2, f"![Images a second and memory, by the number of images]({picture.name})")
-        put(page, "\n\n".join(parts))
+        put(page, "measured", "\n\n".join(parts))
 
 
 def measure(sizes: Sequence[int], encoded_most: int, folder: Path) -> Found:

@@ -20,7 +20,8 @@ from runtime.pixel_statistics import PixelStatistics
 from runtime.skew.measures import findings
 from trainer import Dataset, Split, load_data, provenance
 
-from ..tools.measure import aimed, fashion, fashion_dir, interleaved, show, table
+from ..tools.measure import aimed, fashion, fashion_dir, interleaved, table
+from ..tools.page import show
 
 WINDOW = 32
 FEW = 64

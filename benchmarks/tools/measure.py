@@ -3,11 +3,10 @@
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 FASHION_FILE = Path("FashionMNIST", "raw", "train-images-idx3-ubyte")
 PROC_STAT = Path("/proc/stat")
 PACKAGES = ("torch", "numpy", "scikit-learn")
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+CONTENDERS, NONE = "contender; ÷ ours", "–"  # the head of a table of ratios, and what stands where there is none
 CALL = (
     "import importlib, json, sys\n"
     "module, name, settings = sys.argv[1:]\n"
@@ -145,9 +144,11 @@ def ratios(found: Found, keys: Mapping[str, str]) -> dict[str, dict[str, float]]
 def compared(found: Found, keys: Mapping[str, str], figures: Mapping[str, Callable[[Figures], object]]) -> str:
     """Lay out two tables: the ratios, and what they come from. figures: by heading, how a contender's is written."""
     shares = ratios(found, keys)
-    of_ours = [(name, *(multiple(share[name]) for share in shares.values())) for name in found]
+    of_ours = [
+        (name, *(multiple(share[name]) if name in share else NONE for share in shares.values())) for name in found
+    ]
     each = [(name, *(write(one) for write in figures.values())) for name, one in found.items()]
-    return f"{table(('contender; ÷ ours', *shares), of_ours)}\n\n{table(('contender', *figures), each)}"
+    return f"{table((CONTENDERS, *shares), of_ours)}\n\n{table(('contender', *figures), each)}"
 
 
 def multiple(ratio: float) -> str:
@@ -159,15 +160,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Lay out a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
-def put(page: Path, text: str) -> None:
-    """Put text between the marks of a page."""
-    before = page.read_text(encoding="utf-8")
-    found = re.fullmatch(rf"(.*{BEGIN}\n).*(\n{END}.*)", before, re.DOTALL)
-    if not found:
-        raise click.ClickException(f"{page}: expected {BEGIN} and {END}, found a page without: put them in")
-    page.write_text(f"{found[1]}\n{text}\n{found[2]}", encoding="utf-8")
 
 
 def check(holds: bool, expected: str, found: object) -> None:
@@ -190,15 +182,6 @@ def photo_folders(command: Command) -> Command:
     folder = click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True)
     command = click.option("--cifar", type=folder, help="Folder of CIFAR-10 photos.")(command)
     return click.option("--flowers", type=folder, help="Folder of photos of flowers.")(command)
-
-
-def show(title: str, parts: Iterable[str]) -> None:
-    """Print a heading, the machine, and the parts as they come."""
-    disturbance = Disturbance()
-    click.echo(f"## {title}\n\n{machine()}")
-    for part in parts:
-        click.echo(f"\n{part}")
-    click.echo(f"\n{disturbance}")
 
 
 def fashion_dir(data_dir: Path | None) -> Path:

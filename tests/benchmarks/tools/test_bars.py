@@ -3,8 +3,8 @@
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from benchmarks.report.__main__ import MOST_PICTURE
 from benchmarks.tools import bars
+from benchmarks.tools.page import MOST_PICTURE
 
 
 def test_a_picture_is_small_and_the_same_each_time(tmp_path: Path) -> None:

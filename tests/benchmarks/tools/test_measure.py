@@ -1,7 +1,5 @@
 """Timing in turns, tables, pages and processes."""
 
-from pathlib import Path
-
 import click
 import pytest
 
@@ -48,14 +46,11 @@ def test_ratios() -> None:
     ]  # fmt: skip
 
 
-def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{measure.BEGIN}\nold\n{measure.END}\nafter\n")
-    measure.put(page, "new")
-    assert page.read_text() == f"before\n{measure.BEGIN}\n\nnew\n\n{measure.END}\nafter\n"
-    page.write_text("no marks")
-    with pytest.raises(click.ClickException, match="put them in"):
-        measure.put(page, "new")
+def test_a_cost_that_a_contender_does_not_have() -> None:
+    found: measure.Found = {"ours": {"a": 2.0, "b": 1.0}, "peer": {"a": 5.0}}
+    shares, figures = measure.compared(found, {"A": "a", "B": "b"}, {"a": lambda one: one["a"]}).split("\n\n")
+    assert cells(shares) == [["ours", "1", "1"], ["peer", "2.5", measure.NONE]]
+    assert cells(figures) == [["ours", "2.0"], ["peer", "5.0"]]
 
 
 @pytest.mark.spawns

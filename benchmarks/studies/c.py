@@ -12,7 +12,7 @@ call. RAM has what the caller keeps: the image as the code takes it, and the ans
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
@@ -31,7 +31,7 @@ from runtime.image import Pixels
 from runtime.session import ONNXRUNTIME
 
 from ..peers.c_code import LABEL, NAME, PEERS, PROBABILITIES, SCORES, Model, written
-from ..tools.measure import NONE, Figures, compared, fashion, fashion_dir, table
+from ..tools.measure import NONE, Figures, Found, compared, fashion, fashion_dir, table
 from ..tools.page import page_option, show
 from .c_contenders import COUNTED, Answers, Contender, Cost, measure, on_host
 from .c_everywhere import costs, everywhere, patches
@@ -134,7 +134,7 @@ def compare(subject: Subject, place: Path, targets: Sequence[str] = ON, python: 
             else:
                 answers[name].append(answer)
     for level in LEVELS if targets else ():
-        yield lay_out(level, {target: taken[target, level] for target in targets})
+        yield lay_out(level, answers, {target: taken[target, level] for target in targets})
     yield table(
         ("contender", "pixels", "gives", "largest difference in probability", "labels that differ", "names of labels",
          *CARRIED),
@@ -166,26 +166,28 @@ def contenders(subject: Subject, place: Path, python: Path) -> tuple[dict[str, C
     return ready, failed
 
 
-def lay_out(level: str, taken: Mapping[str, Mapping[str, Cost]]) -> str:
+def lay_out(level: str, names: Iterable[str], taken: Mapping[str, Mapping[str, Cost]]) -> str:
     """Lay out what contenders take, the first of which is ours: the ratios, and what they come from.
 
-    taken: by target and contender. RAM and stack are of the last target: on the others they hardly differ.
+    taken: by target and contender. RAM and stack are those of the last target.
     """
     *_, last = taken
-    costs = [(f"{what}, {target}", target, what) for what in ("flash", "instructions") for target in taken]
-    costs[len(taken) : len(taken)] = [(f"{what}, {last}", last, what) for what in ("ram", "stack")]
-    names = dict.fromkeys(name for there in taken.values() for name in there)
-    found = {
-        name: {key: getattr(taken[target][name], what) for key, target, what in costs if name in taken[target]}
+    columns = [*product(["flash"], taken), *product(["ram", "stack"], [last]), *product(["instructions"], taken)]
+    found: Found = {
+        name: {_head(what, on): getattr(taken[on][name], what) for what, on in columns if name in taken[on]}
         for name in names
     }
-    heads = {key: key for key, *_ in costs}
-    figures = {key: partial(_written, key) for key in heads}
-    return f"`{level}`\n\n{compared(found, heads, figures)}"
+    heads = [_head(*column) for column in columns]
+    figures = {head: partial(_written, head) for head in heads}
+    return f"`{level}`\n\n{compared(found, dict(zip(heads, heads, strict=True)), figures)}"
 
 
-def _written(key: str, costs: Figures) -> str:
-    return f"{costs[key]:,.0f}" if key in costs else NONE
+def _head(what: str, target: str) -> str:
+    return f"{'RAM' if what == 'ram' else what}, {target.replace('cortex-m', 'Cortex-M').replace('4f', '4F')}"
+
+
+def _written(head: str, costs: Figures) -> str:
+    return f"{costs[head]:,.0f}" if head in costs else NONE
 
 
 def described(contender: Contender, found: Sequence[Answers], subject: Subject) -> Iterator[str]:

@@ -72,8 +72,8 @@ def test_compare_on_a_target(subject: c.Subject, tmp_path: Path) -> None:
     level, shares, _ = taken.split("\n\n")
     assert level == "`-Os`"
     found = page.shares_of(shares)
-    assert found["flash, cortex-m3"]["by hand"] > 1
-    assert found["instructions, cortex-m3"]["by hand"] > 1
+    assert found["flash, Cortex-M3"]["by hand"] > 1
+    assert found["instructions, Cortex-M3"]["by hand"] > 1
 
 
 @pytest.mark.usefixtures("peer_alone")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import contextmanager
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .depth import colours
@@ -17,7 +17,6 @@ from .remarks import Remarks
 from .sources import BYTES, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
     from PIL import Image
@@ -47,42 +46,48 @@ def decode(source: Source, *, shift: int = 8, remarks: Remarks | None = None) ->
     shift: by which colours of 16 bits are brought to 8; greyscale keeps its depth.
     remarks: where to write what is to be said of the image.
     """
-    with needs_extra("image", "decoding an image file"):
-        import PIL  # noqa: F401
+    if sys.modules.get(PILLOW) is None:
+        with needs_extra("image", "decoding an image file"):
+            import PIL  # noqa: F401
     data, name = (bytes(source), BYTES) if isinstance(source, (bytes, bytearray)) else _read(source)
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name}: expected at most {MAX_FILE_BYTES >> 20} MB, found a larger file: shrink it first")
-    remarks = Remarks() if remarks is None else remarks
-    with _named(name, data):
-        try:
-            return _decoded(data, shift, remarks)
-        except OSError as error:
-            whole = with_end(data) if raised_by(error, PILLOW) and kind_of(data[:HEAD_BYTES]) == "JPEG" else None
-            if whole is None:
-                raise
-        remarks.without_end = True
-        return _decoded(whole, shift, remarks)
-
-
-@contextmanager
-def _named(name: str, data: bytes) -> Iterator[None]:
-    """Turn what the decoders raise into an InputError with the file's name."""
-    from PIL import Image as pillow
-    from PIL import UnidentifiedImageError
-
     try:
-        yield
+        return _whole(data, shift, Remarks() if remarks is None else remarks)
     except InputError as error:
         error.args = (f"{name}: {error}",)
         raise
-    except pillow.DecompressionBombError as error:
-        raise InputError(f"{name}: expected at most {MAX_PIXELS:,} pixels, found more: shrink it first") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{name}: {_unidentified(data)}") from error
     except Exception as error:  # decoders raise many types on damaged data
-        if not any(raised_by(error, package) for package in (PILLOW, PILLOW_HEIF)):
+        message = _refusal(error, data)
+        if message is None:
             raise
-        raise InputError(f"{name}: expected a whole image, found one that cannot be decoded ({error})") from error
+        raise InputError(f"{name}: {message}") from error
+
+
+def _whole(data: bytes, shift: int, remarks: Remarks) -> Image.Image:
+    """Decode bytes; those of a JPEG file that lacks no more than its end marker too."""
+    try:
+        return _decoded(data, shift, remarks)
+    except OSError as error:
+        whole = with_end(data) if raised_by(error, PILLOW) and kind_of(data[:HEAD_BYTES]) == "JPEG" else None
+        if whole is None:
+            raise
+    remarks.without_end = True
+    return _decoded(whole, shift, remarks)
+
+
+def _refusal(error: Exception, data: bytes) -> str | None:
+    """Say what a decoder's error means; None for an error that is not a decoder's."""
+    from PIL import Image as pillow
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, pillow.DecompressionBombError):
+        return f"expected at most {MAX_PIXELS:,} pixels, found more: shrink it first"
+    if isinstance(error, UnidentifiedImageError):
+        return _unidentified(data)
+    if any(raised_by(error, package) for package in (PILLOW, PILLOW_HEIF)):
+        return f"expected a whole image, found one that cannot be decoded ({error})"
+    return None
 
 
 def _decoded(data: bytes, shift: int, remarks: Remarks) -> Image.Image:
@@ -91,7 +96,8 @@ def _decoded(data: bytes, shift: int, remarks: Remarks) -> Image.Image:
     with _opened(data) as image:
         found, remarks.largest = colours(image, lambda: _opened(data), shift)
         found.load()
-        ImageOps.exif_transpose(found, in_place=True)
+        if found.info or hasattr(found, "tag_v2"):  # where Pillow keeps EXIF
+            ImageOps.exif_transpose(found, in_place=True)
         return found
 
 

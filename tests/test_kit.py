@@ -283,7 +283,18 @@ def test_ctrl_c_that_is_ignored(folder: Path) -> None:
 
 
 @pytest.mark.spawns
-@pytest.mark.parametrize("arguments", [["--help"], ["inspect", "--help"], *COMMANDS.values()], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["inspect", "--help"],
+        *(
+            pytest.param(words, marks=pytest.mark.slow) if name in ("audit", "evaluate") else words
+            for name, words in COMMANDS.items()
+        ),
+    ],
+    ids=" ".join,
+)
 def test_a_full_standard_output(arguments: list[str], folder: Path) -> None:
     result = shell(folder, '"$@" > /dev/full', arguments)
     assert result.returncode == 1

@@ -87,7 +87,7 @@ def given_examples(count: int, strategy: Any, check: Any) -> None:
     checked()
 
 
-@pytest.mark.parametrize("count", [150, MANY])
+@pytest.mark.parametrize("count", [60, MANY])
 def test_metadata_with_other_values(document: dict[str, Any], count: int | None) -> None:
     choices = st.lists(st.tuples(st.integers(0, 10_000), st.just(...) | VALUES), min_size=1, max_size=3)
     given_examples(count or 3_000, choices, lambda chosen: check_document(document, chosen))

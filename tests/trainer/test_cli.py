@@ -273,7 +273,7 @@ def test_a_folder_that_cannot_take_the_run(run_kit: Kit) -> None:
 
 
 @pytest.mark.spawns
-@pytest.mark.parametrize("home", [None, "/proc/no-such-home"])
+@pytest.mark.parametrize("home", [None, pytest.param("/proc/no-such-home", marks=pytest.mark.slow)])
 def test_without_a_home(home: str | None, tmp_path: Path) -> None:
     """Nor an entry in the list of users, as in a container; matplotlib says nothing of it and leaves nothing."""
     code = f"""

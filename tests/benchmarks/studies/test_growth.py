@@ -12,6 +12,7 @@ from benchmarks.tools import measure
 from tests.benchmarks.reading import cells
 
 
+@pytest.mark.slow
 @pytest.mark.spawns
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 def test_growth(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.studies import whole
 
 
+@pytest.mark.slow
 @pytest.mark.spawns
 def test_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.report.plots.write_plots", lambda *_, **__: None)  # takes seconds, and has its tests

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from benchmarks.tools import bars, page
+from benchmarks.tools import page
 from benchmarks.tools.measure import compared
 
 PAGE = """before
@@ -56,7 +56,7 @@ def test_a_page_without_the_marks_is_refused(place: Path) -> None:
 
 
 def test_a_picture_that_is_too_large_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bars, "SCALE", "x" * page.MOST_PICTURE)
+    monkeypatch.setattr(page, "MOST_PICTURE", 1000)
     with pytest.raises(click.ClickException, match="draw less"):
         page.put(place, "one", TABLES)
 

@@ -18,7 +18,7 @@ from ..tools.subject import prepare
 from . import classify, export, train
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "onnxruntime", "onnx", "skl2onnx")
-TURNS = 5  # of classifying in a round: many and short, as a virtual core's speed may change every few seconds
+TURNS = 5  # of classifying in a round: many and short, as a virtual core changes between speeds every few seconds
 QUESTIONS = {
     "train": "Training to the end, with default settings",
     "export": "Exporting to ONNX",

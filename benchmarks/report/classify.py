@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..tools.latency import BATCH
-from ..tools.measure import Figures, Found, check, medians, process
+from ..tools.measure import Figures, Found, check, least, process
 
 CONTENDERS = {  # by opener: what it is, and what has to be installed for it
     "ours": ("ours: runtime.load(file).classify", "softmax-kit"),
@@ -53,7 +53,7 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
     sizes = {package: size([package]) for package in {package for _, package in CONTENDERS.values()}}
     return {
         CONTENDERS[name][0]: figures | {"installed": sizes[CONTENDERS[name][1]]}
-        for name, figures in medians(runs).items()
+        for name, figures in least(runs).items()
     }
 
 

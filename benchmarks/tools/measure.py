@@ -123,11 +123,19 @@ def aimed(value: float, limit: float, *, least: bool = False) -> str:
 
 def medians(runs: Mapping[str, Sequence[Figures]]) -> Found:
     """By contender, the median of each of its figures over the rounds; of values that are not numbers, the last."""
-    return {name: {key: _middle([one[key] for one in of]) for key in of[0]} for name, of in runs.items()}
+    return _over_rounds(runs, median)
 
 
-def _middle(values: Sequence[Any]) -> Any:
-    return median(values) if all(isinstance(value, (int, float)) for value in values) else values[-1]
+def least(runs: Mapping[str, Sequence[Figures]]) -> Found:
+    """By contender, the least of each of its figures: for short runs, since a virtual core changes between speeds."""
+    return _over_rounds(runs, min)
+
+
+def _over_rounds(runs: Mapping[str, Sequence[Figures]], one_of: Callable[[Sequence[Any]], Any]) -> Found:
+    def found(values: Sequence[Any]) -> Any:
+        return one_of(values) if all(isinstance(value, (int, float)) for value in values) else values[-1]
+
+    return {name: {key: found([one[key] for one in of]) for key in of[0]} for name, of in runs.items()}
 
 
 def multiples(found: Found, key: str) -> dict[str, float]:

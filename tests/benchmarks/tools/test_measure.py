@@ -46,6 +46,12 @@ def test_ratios() -> None:
     ]  # fmt: skip
 
 
+def test_figures_of_several_rounds() -> None:
+    runs = {"ours": [{"s": 3.0, "note": "a"}, {"s": 1.0, "note": "b"}, {"s": 2.5, "note": "c"}]}
+    assert measure.medians(runs) == {"ours": {"s": 2.5, "note": "c"}}
+    assert measure.least(runs) == {"ours": {"s": 1.0, "note": "c"}}
+
+
 def test_a_cost_that_a_contender_does_not_have() -> None:
     found: measure.Found = {"ours": {"a": 2.0, "b": 1.0}, "peer": {"a": 5.0}}
     shares, figures = measure.compared(found, {"A": "a", "B": "b"}, {"a": lambda one: one["a"]}).split("\n\n")

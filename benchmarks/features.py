@@ -5,6 +5,7 @@
 Needs the package efficientnet-lite-pytorch, which the kit does not.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ import click
 from .tools.measure import fashion, fashion_dir, photo_folders
 from .tools.page import page_option, show
 
+PEER = "efficientnet_lite_pytorch"
 DRAWS = 5  # of ten images a class
 
 
@@ -24,6 +26,8 @@ def main(flowers: Path | None, cifar: Path | None, data_dir: Path | None, draws:
     """Compare features by accuracy, size and time on one thread; data sets that are not named are left out."""
     if not (flowers or cifar or data_dir):
         raise click.UsageError("expected --flowers, --cifar or --data-dir, found none: name a data set")
+    if (flowers or cifar) and not find_spec(PEER):
+        raise click.ClickException(f"expected {PEER}, the peer, found none: pip install {PEER.replace('_', '-')}")
     from .studies.features import CIFAR, FASHION, FLOWERS, compare, compare_few, one_thread
 
     one_thread()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..tools.latency import BATCH
-from ..tools.measure import Figures, Found, check, least, process
+from ..tools.measure import Figures, check, process
 
 CONTENDERS = {  # by opener: what it is, and what has to be installed for it
     "ours": ("ours: runtime.load(file).classify", "softmax-kit"),
@@ -39,22 +39,19 @@ FIGURES: dict[str, Callable[[Figures], object]] = {
 }
 
 
-def measure(folder: Path, *, rounds: int, seconds: float) -> Found:
-    """Time each contender, in turns.
+def measure(folder: Path, *, rounds: int, seconds: float) -> dict[str, list[Figures]]:
+    """Time each contender, in turns; by contender, the figures of each round.
 
     seconds: about how long each of a contender's measurements takes in a round.
     """
     from ..tools.installed import size
 
-    runs: dict[str, list[Figures]] = {name: [] for name in CONTENDERS}
+    sizes = {package: {"installed": size([package])} for package in {package for _, package in CONTENDERS.values()}}
+    runs: dict[str, list[Figures]] = {title: [] for title, _ in CONTENDERS.values()}
     for _ in range(rounds):
-        for name, of in runs.items():
-            of.append(run(name, folder, seconds))
-    sizes = {package: size([package]) for package in {package for _, package in CONTENDERS.values()}}
-    return {
-        CONTENDERS[name][0]: figures | {"installed": sizes[CONTENDERS[name][1]]}
-        for name, figures in least(runs).items()
-    }
+        for name, (title, package) in CONTENDERS.items():
+            runs[title].append(run(name, folder, seconds) | sizes[package])
+    return runs
 
 
 def run(name: str, folder: Path, seconds: float) -> Figures:

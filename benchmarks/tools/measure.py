@@ -31,6 +31,7 @@ Seconds = dict[str, list[float]]
 Command = Callable[..., Any]
 Figures = dict[str, Any]
 Found = dict[str, Figures]  # by contender, ours first
+Shares = dict[str, dict[str, float]]  # by what is compared and by contender
 
 
 def machine(packages: Sequence[str] = PACKAGES) -> str:
@@ -123,19 +124,22 @@ def aimed(value: float, limit: float, *, least: bool = False) -> str:
 
 def medians(runs: Mapping[str, Sequence[Figures]]) -> Found:
     """By contender, the median of each of its figures over the rounds; of values that are not numbers, the last."""
-    return _over_rounds(runs, median)
+    return {name: {key: _middle([one[key] for one in of]) for key in of[0]} for name, of in runs.items()}
 
 
-def least(runs: Mapping[str, Sequence[Figures]]) -> Found:
-    """By contender, the least of each of its figures: for short runs, since a virtual core changes between speeds."""
-    return _over_rounds(runs, min)
+def _middle(values: Sequence[Any]) -> Any:
+    return median(values) if all(isinstance(value, (int, float)) for value in values) else values[-1]
 
 
-def _over_rounds(runs: Mapping[str, Sequence[Figures]], one_of: Callable[[Sequence[Any]], Any]) -> Found:
-    def found(values: Sequence[Any]) -> Any:
-        return one_of(values) if all(isinstance(value, (int, float)) for value in values) else values[-1]
-
-    return {name: {key: found([one[key] for one in of]) for key in of[0]} for name, of in runs.items()}
+def ratios_of_rounds(runs: Mapping[str, Sequence[Figures]], keys: Mapping[str, str]) -> Shares:
+    """As `ratios`, but each the median of the rounds' own: a virtual core changes its speed from round to round."""
+    ours = next(iter(runs.values()))
+    return {
+        what: {
+            name: median(one[key] / mine[key] for one, mine in zip(of, ours, strict=True)) for name, of in runs.items()
+        }
+        for what, key in keys.items()
+    }
 
 
 def multiples(found: Found, key: str) -> dict[str, float]:
@@ -144,14 +148,18 @@ def multiples(found: Found, key: str) -> dict[str, float]:
     return {name: figures[key] / ours for name, figures in found.items() if key in figures}
 
 
-def ratios(found: Found, keys: Mapping[str, str]) -> dict[str, dict[str, float]]:
+def ratios(found: Found, keys: Mapping[str, str]) -> Shares:
     """By what is compared and by contender: its cost as a multiple of ours. keys: what is compared → the figure."""
     return {what: multiples(found, key) for what, key in keys.items()}
 
 
 def compared(found: Found, keys: Mapping[str, str], figures: Mapping[str, Callable[[Figures], object]]) -> str:
     """Lay out two tables: the ratios, and what they come from. figures: by heading, how a contender's is written."""
-    shares = ratios(found, keys)
+    return laid_out(ratios(found, keys), found, figures)
+
+
+def laid_out(shares: Shares, found: Found, figures: Mapping[str, Callable[[Figures], object]]) -> str:
+    """As `compared`, from ratios that are there."""
     of_ours = [
         (name, *(multiple(share[name]) if name in share else NONE for share in shares.values())) for name in found
     ]

@@ -5,14 +5,14 @@ that is a bar chart of the first table of ratios in the section NAME.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .bars import draw
-from .measure import CONTENDERS, NONE, Disturbance, machine
+from .measure import CONTENDERS, NONE, PACKAGES, Disturbance, machine
 
 MOST_PICTURE = 100_000
 Command = Callable[..., Any]
@@ -25,9 +25,18 @@ page_option = click.option(
 )
 
 
-def show(title: str, parts: Iterable[str], page: Path | None = None, section: str = "") -> None:
-    """Print a heading, the machine, and the parts as they come; put them into a section of a page, if there is one."""
-    disturbance, texts = Disturbance(), [machine()]
+def show(
+    title: str,
+    parts: Iterable[str],
+    page: Path | None = None,
+    section: str = "",
+    packages: Sequence[str] = PACKAGES,
+) -> None:
+    """Print a heading, the machine, and the parts as they come; put them into a section of a page, if there is one.
+
+    packages: whose versions to print.
+    """
+    disturbance, texts = Disturbance(), [machine(packages)]
     click.echo(f"## {title}\n\n{texts[0]}")
     for part in parts:
         texts.append(part)

@@ -49,7 +49,12 @@ def test_ratios() -> None:
 def test_figures_of_several_rounds() -> None:
     runs = {"ours": [{"s": 3.0, "note": "a"}, {"s": 1.0, "note": "b"}, {"s": 2.5, "note": "c"}]}
     assert measure.medians(runs) == {"ours": {"s": 2.5, "note": "c"}}
-    assert measure.least(runs) == {"ours": {"s": 1.0, "note": "c"}}
+
+
+def test_ratios_of_rounds_do_not_see_the_clock() -> None:
+    """The second round has half of the speed, the third a disturbance."""
+    runs = {"ours": [{"s": 1.0}, {"s": 2.0}, {"s": 1.0}], "peer": [{"s": 3.0}, {"s": 6.0}, {"s": 9.0}]}
+    assert measure.ratios_of_rounds(runs, {"time": "s"}) == {"time": {"ours": 1, "peer": 3}}
 
 
 def test_a_cost_that_a_contender_does_not_have() -> None:

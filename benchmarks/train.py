@@ -75,13 +75,16 @@ def whole(data_dir: Path | None, rounds: int) -> None:
 @click.option("--cifar", type=click.Path(path_type=Path, exists=True), help="Folder of CIFAR-10 photos.")
 @click.option("--flowers", type=click.Path(path_type=Path, exists=True), help="Folder of photos of flowers.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--no-calibrate", is_flag=True, help="Fit ours to all training images too.")
 @page_option
-def tuned(data_dir: Path | None, cifar: Path | None, flowers: Path | None, seeds: int, page: Path | None) -> None:
+def tuned(
+    data_dir: Path | None, cifar: Path | None, flowers: Path | None, seeds: int, no_calibrate: bool, page: Path | None
+) -> None:
     """Compare default training with a tuned scikit-learn. Set OMP_NUM_THREADS=1 for times that compare."""
     from .studies.tuned import compare, compare_few
     from .tools.sets import sets
 
-    tables = compare(sets(data_dir, cifar, flowers), seeds=seeds)
+    tables = compare(sets(data_dir, cifar, flowers), seeds=seeds, calibrate=False if no_calibrate else None)
     show("Default training and a tuned scikit-learn", tables, page, "tuned")
     show("Default training on few images", compare_few(draws=DRAWS), page, "few")
 

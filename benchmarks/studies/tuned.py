@@ -55,12 +55,14 @@ class Row(NamedTuple):
         )
 
 
-def compare(sets: Iterable[tuple[str, Callable[[], Dataset]]], *, seeds: int) -> Iterator[str]:
+def compare(
+    sets: Iterable[tuple[str, Callable[[], Dataset]]], *, seeds: int, calibrate: bool | None = None
+) -> Iterator[str]:
     """Yield what scikit-learn costs as a multiple of ours, then the figures; a row for each data set.
 
-    seeds: of our fits, whose mean counts.
+    seeds: of our fits, whose mean counts. calibrate: as in FitConfig.
     """
-    rows = [measure(name, load(), seeds) for name, load in sets]
+    rows = [measure(name, load(), seeds, calibrate) for name, load in sets]
     ahead = [mean(row.ours.accuracy - row.tuned.accuracy for row in rows)]
     ahead.append(mean(row.tuned.loss - row.ours.loss for row in rows))
     shares = [
@@ -80,14 +82,14 @@ def compare(sets: Iterable[tuple[str, Callable[[], Dataset]]], *, seeds: int) ->
     yield table(("data", "images", "accuracy", "tuned", "loss", "tuned", "s", "tuned", "C"), figures)
 
 
-def measure(name: str, data: Dataset, seeds: int) -> Row:
+def measure(name: str, data: Dataset, seeds: int, calibrate: bool | None) -> Row:
     """Fit both to a data set."""
     train, test = ((split.images.numpy(), split.targets.numpy()) for split in (data.train, data.test))
     peer = tune(*train)
     ours, seconds = [], []
     for seed in range(seeds):
         started = time.process_time()
-        ours.append(fit(data, FitConfig(seed=seed, device="cpu")).history[-1])
+        ours.append(fit(data, FitConfig(seed=seed, calibrate=calibrate, device="cpu")).history[-1])
         seconds.append(time.process_time() - started)
     mine = Figures(mean(row.test_accuracy for row in ours), mean(row.test_loss for row in ours), mean(seconds))
     return Row(name, len(train[1]), len(test[1]), mine, Figures(*peer.figures(*test), peer.seconds, peer.c))

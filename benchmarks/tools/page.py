@@ -42,7 +42,7 @@ def show(
         texts.append(part)
         click.echo(f"\n{part}")
     texts.append(str(disturbance))
-    click.echo(f"\n{disturbance}")
+    click.echo(f"\n{texts[-1]}")
     if page:
         put(page, section, "\n\n".join(texts))
 

@@ -29,7 +29,7 @@ BATCHES = [
     ("unfinished", "runs/sgd/model.safetensors", 40, 1_000),
     ("unfinished", "runs/lbfgs/model.safetensors", 0, 1_000),
     ("idx", "given/MNIST/raw", 0, 5_000),
-    ("commands", "", 80, 3_000),
+    ("commands", "", 50, 3_000),
 ]
 
 

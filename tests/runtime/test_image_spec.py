@@ -118,7 +118,9 @@ def test_a_thousand_images_of_every_mode(mode: str) -> None:
         np.testing.assert_array_equal(contract.pixels(image), fitted(pixels, contract))
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 100, 255, 257, 640, 1000, 1023, 2448, 4032, 8191, 16384])
+@pytest.mark.parametrize(
+    "n", [1, 2, 3, 7, 100, 255, 257, 640, 1000, 1023, 2448, 4032, 8191, pytest.param(16384, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("m", [1, 3, 28, 32, 96, 224])
 def test_pillow_comes_to_the_same_weights(n: int, m: int) -> None:
     """Of random pixels a weight that differs by one changes some sums, if hardly ever a rounded one."""

@@ -255,7 +255,7 @@ class Whole(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture(params=[Ranges, Whole])
+@pytest.fixture(params=[Ranges, pytest.param(Whole, marks=pytest.mark.slow)])
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "served").mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(request.param, directory=str(tmp_path / "served")))

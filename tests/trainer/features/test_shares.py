@@ -62,6 +62,7 @@ def test_two_processes_write_what_one_does(digits: Dataset, tmp_path: Path, cach
     assert each[0][2] == [[2 * 1437 + 360, 2 * 1437 + 360]]
 
 
+@pytest.mark.slow
 @pytest.mark.spawns
 def test_where_one_fails_both_end_with_its_error(tmp_path: Path) -> None:
     done = run(tmp_path, "fails")

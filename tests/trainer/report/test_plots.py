@@ -149,11 +149,14 @@ def test_neither_pyplot_nor_the_backend_is_touched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        "backend: TkAgg",
+        pytest.param("backend: TkAgg", marks=pytest.mark.slow),
         "text.usetex: True",
-        "savefig.format: pdf\nsavefig.dpi: 7\nsavefig.transparent: True\nsavefig.bbox: tight",
+        pytest.param(
+            "savefig.format: pdf\nsavefig.dpi: 7\nsavefig.transparent: True\nsavefig.bbox: tight",
+            marks=pytest.mark.slow,
+        ),
         "figure.facecolor: black\naxes.facecolor: black\nsavefig.facecolor: black\ntext.color: white",
-        "font.family: No Such Family\nfont.size: 90",
+        pytest.param("font.family: No Such Family\nfont.size: 90", marks=pytest.mark.slow),
     ],
 )
 def test_any_settings_of_the_user_give_sound_plots(settings: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.report import export
 from benchmarks.studies import damage
 
-pytestmark = pytest.mark.spawns  # the exporters of `folder`
+pytestmark = [pytest.mark.spawns, pytest.mark.slow]  # the exporters of `folder`
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 

@@ -14,6 +14,7 @@ from benchmarks.tools.measure import fresh
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 
 
+@pytest.mark.slow
 @pytest.mark.spawns
 def test_training_counts_the_right_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = subject.arrays(folder, "test")[1].tolist()

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.studies import damage
 from runtime import KitError
 
-pytestmark = pytest.mark.spawns  # the exporters of `folder`
+pytestmark = [pytest.mark.spawns, pytest.mark.slow]  # the exporters of `folder`
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 

@@ -43,6 +43,7 @@ def photos(tmp_path: Path) -> str:
     return str(tmp_path / "photos")
 
 
+@pytest.mark.slow
 @pytest.mark.spawns
 def test_ours(photos: str) -> None:
     counts, text = features.compare(photos, [PATCHES, PIXELS], seconds=0.1)

@@ -36,6 +36,8 @@ def show(
 
     packages: whose versions to print.
     """
+    if page:
+        around(page, section)  # fails before anything is measured
     disturbance, texts = Disturbance(), [machine(packages)]
     click.echo(f"## {title}\n\n{texts[0]}")
     for part in parts:
@@ -49,14 +51,19 @@ def show(
 
 def put(page: Path, section: str, text: str) -> None:
     """Put text between the marks of a section, and draw the bar chart of it that the page shows."""
-    before = page.read_text(encoding="utf-8")
+    head, tail = around(page, section)
+    page.write_text(f"{head}\n\n{text}\n\n{tail}", encoding="utf-8")
+    redraw(page, section)
+
+
+def around(page: Path, section: str) -> tuple[str, str]:
+    """What is before and after a section, with its marks. Raises ClickException for a page without these."""
     begin, end = marks(section)
-    head, found, rest = before.partition(f"{begin}\n")
+    head, found, rest = page.read_text(encoding="utf-8").partition(f"{begin}\n")
     _, closed, tail = rest.partition(end)
     if not (found and closed):
         raise click.ClickException(f"{page}: expected {begin} and {end}, found a page without: put them in")
-    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", encoding="utf-8")
-    redraw(page, section)
+    return head + begin, end + tail
 
 
 def marks(section: str) -> tuple[str, str]:

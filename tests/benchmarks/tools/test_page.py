@@ -53,6 +53,8 @@ def test_a_page_without_the_marks_is_refused(place: Path) -> None:
     with pytest.raises(click.ClickException, match=r"three: begin.*put them in"):
         page.put(place, "three", "new")
     assert place.read_text() == PAGE
+    with pytest.raises(click.ClickException, match="put them in"):
+        page.show("A title", (pytest.fail(part) for part in "measured"), place, "three")
 
 
 def test_a_picture_that_is_too_large_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

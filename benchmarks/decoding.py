@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from .tools.measure import machine
 from .tools.page import show
 
 
@@ -16,7 +15,6 @@ def main(photos: Path | None, count: int) -> None:
     """Decode photos of 12 megapixels in full and scaled by JPEG's own transform, and compare."""
     from .studies.decoding import compare
 
-    print(machine())
     show("Photos of 12 megapixels", compare(count, photos))
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from ..tools.bars import drawing
 from ..tools.measure import ROOT, Disturbance, aimed, check, fresh, machine, table
 from ..tools.memory import memory
-from ..tools.page import put
+from ..tools.page import around, page_option, put
 from .growth import BLOCK, CLASSES, SIDE, figures, mapped, write
 
 MB, GB = 10**6, 10**9
@@ -38,6 +38,7 @@ STEPS = 2000
 NODE = {"cores": 16, "disk": 1e9, "network": 1.25e9}
 HORIZONS = (10**8, 10**10)
 EPOCHS = 10
+SECTION = "measured"  # of the page
 
 Found = dict[str, dict[int, dict[str, float]]]
 
@@ -48,9 +49,11 @@ Found = dict[str, dict[int, dict[str, float]]]
               help="Most images that are encoded as Parquet, which takes longer than the rest.")  # fmt: skip
 @click.option("--limited-bytes", type=click.IntRange(10**6), default=LIMITED_BYTES, show_default=True,
               help="Bytes of the data set that a process with 1 GB trains on.")  # fmt: skip
-@click.option("--write", "page", type=click.Path(path_type=Path, dir_okay=False), help="Page to put the tables into.")
+@page_option
 def main(sizes: tuple[int, ...], encoded_most: int, limited_bytes: int, page: Path | None) -> None:
     """Measure how training and scoring grow with the number of images."""
+    if page:
+        around(page, SECTION)  # fails before anything is measured
     disturbance = Disturbance()
     before = machine()
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +67,7 @@ def main(sizes: tuple[int, ...], encoded_most: int, limited_bytes: int, page: Pa
         picture = page.with_suffix(".svg")
         draw(found, picture)
         parts.insert(2, f"![Images a second and memory, by the number of images]({picture.name})")
-        put(page, "measured", "\n\n".join(parts))
+        put(page, SECTION, "\n\n".join(parts))
 
 
 def measure(sizes: Sequence[int], encoded_most: int, folder: Path) -> Found:
